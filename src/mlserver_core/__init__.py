@@ -1,0 +1,57 @@
+"""mlserver-core: a plugin-based inference server for Python models."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlserver_core import codecs, types
+    from mlserver_core.hooks import hookimpl
+    from mlserver_core.model import MLModel
+    from mlserver_core.repositories.artifacts import find_artifact, get_model_uri
+    from mlserver_core.server import MLServer
+    from mlserver_core.settings import ModelSettings, Settings
+
+    __version__: str
+
+#: Where each public name lives; it is imported when it is first asked for.
+_HOMES = {
+    "MLModel": "mlserver_core.model",
+    "MLServer": "mlserver_core.server",
+    "ModelSettings": "mlserver_core.settings",
+    "Settings": "mlserver_core.settings",
+    "find_artifact": "mlserver_core.repositories.artifacts",
+    "get_model_uri": "mlserver_core.repositories.artifacts",
+    "hookimpl": "mlserver_core.hooks",
+}
+_MODULES = ("codecs", "types")
+
+__all__ = [
+    "MLModel",
+    "MLServer",
+    "ModelSettings",
+    "Settings",
+    "__version__",
+    "codecs",
+    "find_artifact",
+    "get_model_uri",
+    "hookimpl",
+    "types",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("mlserver-core")
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

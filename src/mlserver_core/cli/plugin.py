@@ -1,0 +1,16 @@
+"""Adds the built-in subcommands."""
+
+from __future__ import annotations
+
+import click
+
+from mlserver_core.cli.plugins import plugins
+from mlserver_core.cli.start import start
+from mlserver_core.hooks import hookimpl
+
+
+@hookimpl
+def mlserver_add_commands(commands: click.Group) -> None:
+    """``start`` and ``plugins``."""
+    commands.add_command(start)
+    commands.add_command(plugins)

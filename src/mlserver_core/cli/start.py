@@ -1,0 +1,104 @@
+"""``mlserver start``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import threading
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mlserver_core.errors import PluginError, SettingsError, StartupError
+from mlserver_core.executors.threads import THREAD_PREFIX
+from mlserver_core.hooks.manager import PluginManager
+from mlserver_core.logging.configuration import configure_logging
+from mlserver_core.server import MLServer
+from mlserver_core.settings import Settings
+from mlserver_core.settings.loading import Loaded, load_settings
+
+logger = logging.getLogger("mlserver")
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--host", help="Address to bind; 0.0.0.0 opens the server to others.")
+@click.option("--http-port", help="Port of REST; 0 takes a free one.")
+@click.option("--grpc-port", help="Port of gRPC; 0 takes a free one.")
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Any other setting, by its name in settings.json. May be repeated.",
+)
+@click.option("--strict", is_flag=True, help="Refuse unknown keys in settings.")
+@click.pass_obj
+def start(
+    plugins: PluginManager,
+    folder: Path,
+    host: str | None,
+    http_port: str | None,
+    grpc_port: str | None,
+    assignments: tuple[str, ...],
+    strict: bool,
+) -> None:
+    """Serve the models in FOLDER until SIGTERM or SIGINT."""
+    given = {"host": host, "http_port": http_port, "grpc_port": grpc_port}
+    overrides = {name: value for name, value in given.items() if value is not None}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            raise click.BadParameter(f"expected NAME=VALUE, got {assignment!r}")
+        overrides[name] = value
+    try:
+        loaded = load_settings(
+            folder, os.environ, overrides=overrides, dotenv=Path(".env"), strict=strict
+        )
+        code = _serve(loaded, plugins, strict)
+    except (PluginError, SettingsError, StartupError) as error:
+        click.echo(f"Error: {error}", err=True)
+        code = 1
+    _end(code)
+
+
+def _serve(loaded: Loaded[Settings], plugins: PluginManager, strict: bool) -> int:
+    configure_logging(loaded.value)
+    for warning in loaded.warnings:
+        logger.warning("%s", warning)
+    # As MLServer does, so that models may share code; behind all else, to shadow nothing.
+    sys.path.extend([str(Path.cwd()), str(Path(loaded.value.model_repository_root).resolve())])
+
+    async def serve() -> None:
+        server = MLServer(loaded.value, plugins=plugins, strict=strict)
+        server.stop_on_signals()
+        await server.start()
+
+    _run(serve())
+    return 0
+
+
+def _run(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Runs the event loop, uvloop's where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(coroutine)
+    else:
+        uvloop.run(coroutine)
+
+
+def _end(code: int) -> None:
+    """Ends the process, also where a model's thread never returns."""
+    stuck = [thread for thread in threading.enumerate() if thread.name.startswith(THREAD_PREFIX)]
+    for thread in stuck:
+        thread.join(0.1)
+    if any(thread.is_alive() for thread in stuck):
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)

@@ -1,0 +1,91 @@
+"""Content type ``np``: numpy arrays."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from mlserver_core.codecs.interfaces import InputCodec, SingleInputRequestCodec
+from mlserver_core.errors import CodecError
+from mlserver_core.types import (
+    Datatype,
+    Parameters,
+    RequestInput,
+    ResponseOutput,
+    TensorData,
+)
+from mlserver_core.types.datatypes import to_datatype
+from mlserver_core.types.tensors import to_elements
+
+
+class NumpyCodec(InputCodec):
+    """One tensor as one ``numpy.ndarray`` of the same shape.
+
+    Text of BYTES tensors is decoded to a ``str`` array; bytes, and text with nulls, to an
+    ``object`` array, so that nothing is padded or cut.
+    """
+
+    ContentType = "np"
+    TypeHint = np.ndarray
+
+    @classmethod
+    def encode_output(cls, name: str, payload: Any, **kwargs: Any) -> ResponseOutput:
+        """The array as a tensor; ``[N]`` becomes ``[N, 1]``, and a scalar ``[1]``."""
+        array = np.asarray(payload)
+        datatype = to_datatype(array.dtype)
+        shape = {0: [1], 1: [*array.shape, 1]}.get(array.ndim, list(array.shape))
+        return ResponseOutput(
+            name=name,
+            datatype=datatype,
+            shape=shape,
+            data=TensorData(_strings(name, array) if datatype is Datatype.BYTES else array),
+            parameters=Parameters(content_type=cls.ContentType),
+        )
+
+    @classmethod
+    def decode_output(cls, response_output: ResponseOutput) -> np.ndarray:
+        """The array of an output tensor."""
+        return _to_array(response_output)
+
+    @classmethod
+    def decode_input(cls, request_input: RequestInput) -> np.ndarray:
+        """The array of an input tensor; writable, and the caller's to keep.
+
+        Raises:
+            InvalidRequest: the elements do not fit datatype or shape.
+        """
+        return _to_array(request_input)
+
+
+class NumpyRequestCodec(SingleInputRequestCodec):
+    """A request with one tensor as one ``numpy.ndarray``."""
+
+    ContentType = "np"
+    TypeHint = np.ndarray
+    InputCodec: ClassVar[type[InputCodec]] = NumpyCodec
+
+
+def _to_array(tensor: RequestInput | ResponseOutput) -> np.ndarray:
+    elements = to_elements(tensor.name, tensor.datatype, tensor.shape, tensor.data.root)
+    if tensor.datatype is not Datatype.BYTES:
+        array: np.ndarray = elements.reshape(tensor.shape)
+        return array
+    if all(isinstance(element, str) for element in elements):
+        texts = np.array(elements)
+    else:
+        texts = np.empty(len(elements), dtype=object)
+        texts[:] = elements
+    size = int(np.prod(tensor.shape, dtype=np.int64))
+    return texts.reshape(tensor.shape) if texts.size == size else texts
+
+
+def _strings(name: str, array: np.ndarray) -> list[Any]:
+    elements: list[Any] = array.reshape(-1).tolist()
+    for element in elements:
+        if not isinstance(element, (str, bytes, type(None))):
+            raise CodecError(
+                f"output {name!r}: an object array may hold str and bytes only, "
+                f"got {type(element).__name__}; give the array a numeric dtype"
+            )
+    return elements

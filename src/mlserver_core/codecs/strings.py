@@ -1,0 +1,102 @@
+"""Content type ``str``: lists of text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from mlserver_core.codecs.interfaces import InputCodec, SingleInputRequestCodec
+from mlserver_core.errors import CodecError
+from mlserver_core.types import (
+    Datatype,
+    Parameters,
+    RequestInput,
+    ResponseOutput,
+    TensorData,
+)
+
+
+class StringCodec(InputCodec):
+    """One BYTES tensor as a list of ``str`` (UTF-8); ``None`` stays ``None``."""
+
+    ContentType = "str"
+    TypeHint = list[str]
+
+    @classmethod
+    def can_encode(cls, payload: Any) -> bool:
+        """A list of nothing but ``str``."""
+        return isinstance(payload, list) and all(isinstance(each, str) for each in payload)
+
+    @classmethod
+    def encode_output(
+        cls, name: str, payload: Any, *, use_bytes: bool = True, **kwargs: Any
+    ) -> ResponseOutput:
+        """The texts as a tensor of shape ``[N, 1]``.
+
+        Args:
+            name: the tensor's name.
+            payload: a list of ``str``.
+            use_bytes: hold the elements as UTF-8 bytes rather than ``str``.
+            kwargs: taken and ignored, as other codecs have options of their own.
+        """
+        texts = list(payload)
+        return ResponseOutput(
+            name=name,
+            datatype=Datatype.BYTES,
+            shape=[len(texts), 1],
+            data=TensorData([_encode(text) for text in texts] if use_bytes else texts),
+            parameters=Parameters(content_type=cls.ContentType),
+        )
+
+    @classmethod
+    def decode_output(cls, response_output: ResponseOutput) -> list[str | None]:
+        """The texts of an output tensor."""
+        return _decode(response_output)
+
+    @classmethod
+    def decode_input(cls, request_input: RequestInput) -> list[str | None]:
+        """The texts of an input tensor.
+
+        Raises:
+            CodecError: another datatype than BYTES, or bytes that are no UTF-8.
+        """
+        return _decode(request_input)
+
+
+class StringRequestCodec(SingleInputRequestCodec):
+    """A request with one BYTES tensor as a list of ``str``."""
+
+    ContentType = "str"
+    TypeHint = list[str]
+    InputCodec: ClassVar[type[InputCodec]] = StringCodec
+
+
+def _encode(text: Any) -> Any:
+    return text.encode() if isinstance(text, str) else text
+
+
+def _decode(tensor: RequestInput | ResponseOutput) -> list[str | None]:
+    if tensor.datatype is not Datatype.BYTES:
+        raise CodecError(
+            f"tensor {tensor.name!r}: content type 'str' needs datatype BYTES, "
+            f"got {tensor.datatype}"
+        )
+    root = tensor.data.root
+    return [_text(tensor.name, each) for each in _leaves([root] if isinstance(root, str) else root)]
+
+
+def _leaves(elements: Any) -> Iterator[Any]:
+    for each in elements:
+        if isinstance(each, (list, tuple)):
+            yield from _leaves(each)
+        else:
+            yield each
+
+
+def _text(name: str, element: Any) -> str | None:
+    if not isinstance(element, bytes):
+        return element  # type: ignore[no-any-return]  # str or None, as admission has checked
+    try:
+        return element.decode()
+    except UnicodeDecodeError:
+        raise CodecError(f"tensor {name!r}: an element is not UTF-8 text") from None

@@ -1,0 +1,1 @@
+"""Loads models and answers for them; every transport calls it."""

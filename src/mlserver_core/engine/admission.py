@@ -1,0 +1,53 @@
+"""What a request must be before a model sees it, whichever transport brought it."""
+
+from __future__ import annotations
+
+import uuid
+
+from mlserver_core.errors import InvalidRequest
+from mlserver_core.settings import ModelSettings
+from mlserver_core.types import InferenceRequest, MetadataTensor, Parameters, RequestInput
+from mlserver_core.types.context import RequestContext
+from mlserver_core.types.tensors import to_elements
+
+
+def admit(request: InferenceRequest, settings: ModelSettings, context: RequestContext) -> None:
+    """Checks a request and completes it in place.
+
+    Every tensor's data becomes an array of its datatype (BYTES: a list), an absent id is
+    made, and ``parameters.headers`` becomes the transport's headers, whatever the client put
+    there.
+
+    Raises:
+        InvalidRequest: names the tensor, what was expected and what came.
+    """
+    if not request.id:
+        request.id = str(uuid.uuid4())
+    if request.parameters is None:
+        request.parameters = Parameters()
+    request.parameters.headers = dict(context.headers)
+    for tensor in request.inputs:
+        tensor.data.root = to_elements(tensor.name, tensor.datatype, tensor.shape, tensor.data.root)
+    if settings.strict_inputs and settings.inputs:
+        _check_declared(request.inputs, settings.inputs)
+
+
+def _check_declared(inputs: list[RequestInput], declared: list[MetadataTensor]) -> None:
+    expected = {tensor.name: tensor for tensor in declared}
+    given = [tensor.name for tensor in inputs]
+    if sorted(given) != sorted(expected):
+        raise InvalidRequest(
+            f"the model takes the inputs {', '.join(expected)}, got {', '.join(given) or 'none'}"
+        )
+    for tensor in inputs:
+        known = expected[tensor.name]
+        if tensor.datatype != known.datatype:
+            raise InvalidRequest(
+                f"tensor {tensor.name!r}: expected datatype {known.datatype}, got {tensor.datatype}"
+            )
+        pairs = zip(tensor.shape, known.shape, strict=False)
+        fits = all(free in (size, -1) for size, free in pairs)
+        if len(tensor.shape) != len(known.shape) or not fits:
+            raise InvalidRequest(
+                f"tensor {tensor.name!r}: expected shape {known.shape}, got {tensor.shape}"
+            )

@@ -1,0 +1,72 @@
+"""From the word ``implementation`` to a class."""
+
+from __future__ import annotations
+
+import pkgutil
+from typing import Any
+
+from mlserver_core.engine.module_space import ModuleSpace
+from mlserver_core.errors import ModelLoadError
+from mlserver_core.hooks.registry import Registry
+from mlserver_core.model import MLModel
+from mlserver_core.settings import ModelSettings
+
+
+def find_class(
+    settings: ModelSettings, runtimes: Registry[str], space: ModuleSpace | None
+) -> type[MLModel]:
+    """The MLModel subclass that ``implementation`` means.
+
+    Args:
+        settings: ``implementation`` is a class, a registered name, or a dotted path.
+        runtimes: the registered names and the dotted paths behind them.
+        space: the modules beside the settings file, which a dotted path is looked up in first.
+
+    Raises:
+        ModelLoadError: nothing of that name, or not an MLModel subclass.
+    """
+    found = settings.implementation
+    if isinstance(found, str):
+        found = _find(settings, found, runtimes, space)
+    if not isinstance(found, type) or not issubclass(found, MLModel):
+        raise ModelLoadError(
+            settings.name,
+            f"implementation {settings.implementation!r} is not a subclass of "
+            "mlserver_core.MLModel",
+        )
+    return found
+
+
+def _find(
+    settings: ModelSettings, name: str, runtimes: Registry[str], space: ModuleSpace | None
+) -> Any:
+    registered = runtimes.get(name)
+    if registered is not None:
+        return pkgutil.resolve_name(registered)
+    if "." not in name:
+        nearest = runtimes.nearest(name)
+        hint = f"; did you mean {nearest!r}?" if nearest else ""
+        raise ModelLoadError(
+            settings.name,
+            f"there is no runtime {name!r}{hint} Installed: {', '.join(runtimes)}. "
+            f"Install the plugin that brings it (pip install mlserver-core-{name}), or give "
+            "the dotted path of an MLModel subclass.",
+        )
+    try:
+        if space is not None and space.has(name):
+            return pkgutil.resolve_name(f"{space.package}.{name}")
+        return pkgutil.resolve_name(name)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").removeprefix(space.package + "." if space else "")
+        if not (name + ".").startswith(missing + "."):
+            raise  # the module is there, and something that it imports is not
+        raise ModelLoadError(
+            settings.name,
+            f"implementation {name!r}: there is no module {missing!r} beside the settings "
+            "file, and none is installed",
+        ) from None
+    except AttributeError:
+        module, _, attribute = name.rpartition(".")
+        raise ModelLoadError(
+            settings.name, f"implementation {name!r}: module {module!r} has no {attribute!r}"
+        ) from None

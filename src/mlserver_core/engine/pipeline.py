@@ -1,0 +1,93 @@
+"""Puts together, once per load, the one function that answers a model's requests."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+
+from mlserver_core.errors import MLServerError, RuntimeFailed
+from mlserver_core.executors.interfaces import Executor
+from mlserver_core.middlewares.interfaces import Infer, Middleware
+from mlserver_core.settings import ModelSettings
+from mlserver_core.types import InferenceRequest, InferenceResponse
+from mlserver_core.types.context import RequestContext
+
+logger = logging.getLogger("mlserver")
+
+#: An absolute path with at least one folder, and its last part.
+_PATH = re.compile(r"(?<![\w.:/])/(?:[^\s/'\":,;()<>]+/)+([^\s/'\":,;()<>]*)")
+
+
+def compose(
+    settings: ModelSettings,
+    executor: Executor,
+    space: Callable[[], AbstractContextManager[None]],
+    middlewares: Sequence[Middleware],
+    *,
+    error_detail: bool,
+) -> Infer:
+    """The function that answers requests: middlewares(executor(model)).
+
+    Args:
+        settings: of the model.
+        executor: where the model lives.
+        space: makes the model's modules the ones that plain names mean.
+        middlewares: outermost first.
+        error_detail: may the client see the text of a runtime's exception?
+    """
+
+    async def run(request: InferenceRequest, _: RequestContext) -> InferenceResponse:
+        try:
+            with space():
+                response = await executor.predict(request)
+        except MLServerError:
+            raise
+        except asyncio.CancelledError:
+            if _is_cancelled():
+                raise
+            raise RuntimeFailed("CancelledError: the runtime cancelled its own work") from None
+        except (Exception, SystemExit) as error:
+            logger.exception("Model %r failed on request %s", settings.name, request.id)
+            raise RuntimeFailed(_text(error, request, error_detail=error_detail)) from error
+        return _seal(response, request, settings)
+
+    infer: Infer = run
+    for middleware in reversed(middlewares):
+        infer = middleware(infer)
+    return infer
+
+
+def _seal(
+    response: object, request: InferenceRequest, settings: ModelSettings
+) -> InferenceResponse:
+    """Fills in what the server answers for: the id, the model's name and its version."""
+    if not isinstance(response, InferenceResponse):
+        raise RuntimeFailed(
+            f"Model {settings.name!r} gave no answer: predict() must return an "
+            f"InferenceResponse, got {type(response).__name__}"
+        )
+    response.id = request.id
+    response.model_name = response.model_name or settings.name
+    response.model_version = response.model_version or settings.version
+    return response
+
+
+def _text(error: BaseException, request: InferenceRequest, *, error_detail: bool) -> str:
+    if not error_detail:
+        return f"the model failed to answer request {request.id}"
+    return f"{type(error).__name__}: {cut_paths(str(error))}"
+
+
+def cut_paths(text: str) -> str:
+    """``text`` with each absolute path cut to its last part, which is all a client needs."""
+    return _PATH.sub(lambda found: found[1] or "(a folder)", text)
+
+
+def _is_cancelled() -> bool:
+    """Has somebody cancelled this task, as opposed to a runtime raising CancelledError?"""
+    task = asyncio.current_task()
+    cancelling = getattr(task, "cancelling", None)  # Python 3.10 cannot tell
+    return cancelling is None or cancelling() > 0

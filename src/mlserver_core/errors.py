@@ -1,0 +1,207 @@
+"""What can go wrong, as classes that know nothing of HTTP or gRPC."""
+
+from __future__ import annotations
+
+import enum
+from typing import ClassVar
+
+import attrs
+
+
+class ErrorCode(enum.Enum):
+    """The kind of an error; each transport has a table with one row per member."""
+
+    #: The caller sent something that cannot be understood or does not fit.
+    INVALID_REQUEST = "invalid_request"
+    #: The caller asked for a model or a version that is not here.
+    MODEL_NOT_FOUND = "model_not_found"
+    #: The model is here but cannot answer (yet).
+    MODEL_NOT_READY = "model_not_ready"
+    #: The server or the model does not offer what was asked.
+    UNSUPPORTED = "unsupported"
+    #: The answer would have come too late.
+    DEADLINE_EXCEEDED = "deadline_exceeded"
+    #: Too much is queued; the caller may try again later.
+    OVERLOADED = "overloaded"
+    #: Nothing can serve right now; the caller may try again later.
+    UNAVAILABLE = "unavailable"
+    #: A body or message is above the operator's limit.
+    TOO_LARGE = "too_large"
+    #: The caller went away.
+    CANCELLED = "cancelled"
+    #: The caller did not say who it is.
+    UNAUTHENTICATED = "unauthenticated"
+    #: The caller may not do this.
+    PERMISSION_DENIED = "permission_denied"
+    #: The model's own code raised; its author must act.
+    RUNTIME_FAILED = "runtime_failed"
+    #: A bug of ours.
+    INTERNAL = "internal"
+
+
+class MLServerError(Exception):
+    """An error with a text for the caller. Runtimes raise it with a status of their choice.
+
+    Args:
+        message: what was wrong and what to do; it reaches the client as it is.
+        status_code: the HTTP status of the answer. ``None`` leaves it to ``code``.
+    """
+
+    code: ClassVar[ErrorCode] = ErrorCode.INVALID_REQUEST
+    status_code: int | None = None
+
+    def __init__(self, message: str = "", status_code: int | None = 400) -> None:
+        super().__init__(message, status_code)
+        self.message = message
+        self.status_code = None if status_code is None else int(status_code)
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@attrs.define(eq=False)
+class InvalidRequest(MLServerError):
+    """The caller's request cannot be used; the caller must change it."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.INVALID_REQUEST
+    message: str
+
+
+@attrs.define(eq=False)
+class InferenceError(MLServerError):
+    """A runtime refuses an input; the caller must change it."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.INVALID_REQUEST
+    message: str
+
+
+@attrs.define(eq=False)
+class CodecError(MLServerError):
+    """A payload cannot be encoded or decoded; the caller must change it."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.INVALID_REQUEST
+    message: str
+
+
+@attrs.define(eq=False)
+class ModelNotFound(MLServerError):
+    """No model of this name, or not in this version."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.MODEL_NOT_FOUND
+    name: str
+    version: str | None = None
+
+    def __str__(self) -> str:
+        return f"Model {named(self.name, self.version)} not found"
+
+
+@attrs.define(eq=False)
+class ModelNotReady(MLServerError):
+    """The model is known but not loaded, or it says of itself that it is not ready."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.MODEL_NOT_READY
+    name: str
+    version: str | None = None
+
+    def __str__(self) -> str:
+        return f"Model {named(self.name, self.version)} is not ready yet."
+
+
+@attrs.define(eq=False)
+class InvalidModelURI(MLServerError):
+    """The artifact that ``parameters.uri`` names is not there; the operator must act."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.INVALID_REQUEST
+    name: str
+    uri: str | None = None
+
+    def __str__(self) -> str:
+        where = f" ({self.uri})" if self.uri else ""
+        return f"Invalid URI specified for model {self.name}{where}"
+
+
+@attrs.define(eq=False)
+class Unsupported(MLServerError):
+    """The server or the model does not offer this; the caller must do without."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.UNSUPPORTED
+    message: str
+
+
+@attrs.define(eq=False)
+class TooLarge(MLServerError):
+    """A body or message is above the limit the operator set."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.TOO_LARGE
+    message: str
+
+
+@attrs.define(eq=False)
+class PermissionDenied(MLServerError):
+    """The operator does not allow this call."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.PERMISSION_DENIED
+    message: str
+
+
+@attrs.define(eq=False)
+class RuntimeFailed(MLServerError):
+    """The model's own code raised; the author of the runtime must act."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.RUNTIME_FAILED
+    message: str
+
+
+@attrs.define(eq=False)
+class InternalError(MLServerError):
+    """A bug of ours; the text names the request to look for in the log."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.INTERNAL
+    message: str
+
+
+@attrs.define(eq=False)
+class SettingsError(Exception):
+    """Settings cannot be used; the operator must act. Holds every problem found."""
+
+    problems: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(self.problems)
+
+
+@attrs.define(eq=False)
+class PluginError(Exception):
+    """A plugin cannot be used; its author, or the operator who installed it, must act."""
+
+    plugin: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"plugin {self.plugin!r}: {self.message}"
+
+
+@attrs.define(eq=False)
+class ModelLoadError(Exception):
+    """A model cannot be loaded; the operator or the author of its runtime must act."""
+
+    name: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"model {self.name!r} failed to load: {self.message}"
+
+
+@attrs.define(eq=False)
+class StartupError(Exception):
+    """The server cannot start; the operator must act."""
+
+    message: str
+
+    def __str__(self) -> str:
+        return self.message
+
+
+def named(name: str, version: str | None) -> str:
+    """``name``, or ``name with version v`` where a version was asked for."""
+    return f"{name} with version {version}" if version else name

@@ -1,0 +1,46 @@
+"""What an executor is, and what it needs of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from mlserver_core.settings import ModelSettings
+
+
+class RunnableModel(Protocol):
+    """What an executor runs; ``MLModel`` is one. Each method may be plain or ``async``."""
+
+    ready: bool
+
+    def load(self) -> Any:
+        """Loads the model; False means that it failed."""
+
+    def predict(self, payload: Any) -> Any:
+        """Answers a request."""
+
+    def unload(self) -> Any:
+        """Frees what load took."""
+
+
+class Executor(Protocol):
+    """Where one model lives. The engine makes one per model load and closes it at unload."""
+
+    async def load(self, make: Callable[[], RunnableModel]) -> Any:
+        """Makes the model there and runs its ``load``.
+
+        Returns:
+            What ``load`` returned. Whatever ``make`` or ``load`` raises comes through.
+        """
+
+    async def predict(self, request: Any) -> Any:
+        """Runs the model's ``predict`` and returns what it returned; its exceptions come
+        through.
+        """
+
+    async def unload(self) -> None:
+        """Runs the model's ``unload`` and frees the executor's own resources."""
+
+
+#: Makes the executor of one model. Called at load, never while serving.
+ExecutorFactory = Callable[[ModelSettings], Executor]

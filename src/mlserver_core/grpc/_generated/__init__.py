@@ -1,0 +1,1 @@
+"""Written by ``tox -e protos`` from the files in ``protos/``; do not edit."""

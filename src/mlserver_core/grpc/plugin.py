@@ -1,0 +1,20 @@
+"""Registers the gRPC transport."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlserver_core.hooks import hookimpl
+from mlserver_core.hooks.registry import Registry
+
+
+@hookimpl
+def mlserver_register_transports(registry: Registry[Any]) -> None:
+    """The gRPC transport."""
+    registry.add("grpc", _make)
+
+
+def _make(settings: Any, engine: Any) -> Any:
+    from mlserver_core.grpc.transport import GrpcTransport
+
+    return GrpcTransport(settings, engine)

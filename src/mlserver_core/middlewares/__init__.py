@@ -1,0 +1,1 @@
+"""Code around every inference."""

@@ -1,0 +1,1 @@
+"""The runtimes that need no package of their own."""

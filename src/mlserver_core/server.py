@@ -1,0 +1,231 @@
+"""One server: settings, plugins, registries, engine and transports, put together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+
+from mlserver_core.codecs import Codecs
+from mlserver_core.engine.engine import InferenceEngine
+from mlserver_core.engine.lifecycle import Parts
+from mlserver_core.errors import StartupError
+from mlserver_core.executors.interfaces import ExecutorFactory
+from mlserver_core.hooks.builtin import BUILTIN_PLUGINS
+from mlserver_core.hooks.manager import PluginManager, installed_plugins
+from mlserver_core.hooks.registry import OrderedRegistry, Registry
+from mlserver_core.middlewares.interfaces import MiddlewareFactory
+from mlserver_core.repositories.interfaces import Repository, RepositoryFactory
+from mlserver_core.settings import ModelSettings, Settings
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+logger = logging.getLogger("mlserver")
+
+
+class Transport(Protocol):
+    """A way for requests to come in."""
+
+    @property
+    def listening(self) -> str:
+        """The start-up line, with the address it really listens on."""
+
+    async def start(self) -> None:
+        """Begins to listen; raises StartupError."""
+
+    async def stop_listening(self) -> None:
+        """Takes no more connections; requests in flight go on."""
+
+    async def close(self) -> None:
+        """Closes every connection."""
+
+
+#: Makes a transport of a server.
+TransportFactory = Callable[[Settings, InferenceEngine], Transport]
+
+
+def load_plugins(environ: Mapping[str, str]) -> PluginManager:
+    """The built-in plugins and the installed ones.
+
+    Raises:
+        PluginError: names the plugin that cannot be used.
+    """
+    plugins = PluginManager()
+    plugins.load([*BUILTIN_PLUGINS, *installed_plugins()], environ)
+    return plugins
+
+
+@attrs.define(eq=False)
+class MLServer:
+    """A server. Any number may live in one process; nothing is shared between them.
+
+    Attributes:
+        settings: its settings.
+        plugins: its plugins; by default the built-in and the installed ones.
+        strict: an unknown key in a model's settings is an error.
+        engine: answers requests.
+        transports: by name, such as ``rest`` and ``grpc``.
+    """
+
+    settings: Settings = attrs.field(factory=Settings)
+    plugins: PluginManager = attrs.field(factory=lambda: load_plugins(os.environ), kw_only=True)
+    strict: bool = attrs.field(default=False, kw_only=True)
+    runtimes: Registry[str] = attrs.field(factory=lambda: Registry("runtime"), init=False)
+    codecs: Codecs = attrs.field(factory=Codecs, init=False)
+    engine: InferenceEngine = attrs.field(init=False)
+    transports: dict[str, Transport] = attrs.field(init=False)
+    _repositories: Registry[RepositoryFactory] = attrs.field(
+        factory=lambda: Registry("repository"), init=False
+    )
+    _stopped: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
+    _stopping: asyncio.Future[None] | None = attrs.field(default=None, init=False)
+    _signalled: asyncio.Future[None] | None = attrs.field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        executors: Registry[ExecutorFactory] = Registry("executor")
+        middlewares: OrderedRegistry[MiddlewareFactory] = OrderedRegistry("middleware")
+        transports: Registry[TransportFactory] = Registry("transport")
+        collect_parts(self.plugins, self.runtimes, self.codecs)
+        for name, registry in (
+            ("executors", executors),
+            ("repositories", self._repositories),
+            ("transports", transports),
+        ):
+            self.plugins.collect(f"mlserver_register_{name}", registry, registry=registry)
+        self.plugins.collect(
+            "mlserver_register_middlewares",
+            middlewares,
+            registry=middlewares,
+            settings=self.settings,
+        )
+        parts = Parts(
+            runtimes=self.runtimes,
+            codecs=self.codecs,
+            executors=executors,
+            middlewares=middlewares.in_order(),
+        )
+        self.engine = InferenceEngine(self.settings, parts, self.plugins)
+        self.transports = {
+            name: make(self.settings, self.engine) for name, make in transports.items().items()
+        }
+
+    async def start(self, models_settings: Iterable[ModelSettings] = ()) -> None:
+        """Starts, and serves until ``stop``. Arguments and errors are those of ``startup``."""
+        await self.startup(models_settings)
+        await self.wait_stopped()
+
+    async def startup(self, models_settings: Iterable[ModelSettings] = ()) -> None:
+        """Starts to listen, and then loads the models.
+
+        Args:
+            models_settings: what to load; when empty, the models of the repository.
+
+        Raises:
+            SettingsError: settings of a model cannot be used.
+            StartupError: an address cannot be bound, or a model failed to load and
+                ``on_load_error`` is ``fail``. The server is stopped by then.
+        """
+        started = time.monotonic()
+        try:
+            models = list(models_settings) or self._list_models()
+            for transport in self.transports.values():
+                await transport.start()
+                logger.info("%s", transport.listening)
+            failed = await self.engine.load_all(models)
+            if failed and self.settings.on_load_error == "fail":
+                raise StartupError("\n".join(str(error) for error in failed))
+        except BaseException:
+            await self.stop()
+            raise
+        logger.info(
+            "Started with %d model(s) in %.2f seconds", len(models), time.monotonic() - started
+        )
+        self.plugins.notify("mlserver_server_started", server=self)
+
+    async def stop(self, sig: int | None = None) -> None:
+        """Finishes what is in flight, within ``shutdown_grace_period``, and stops.
+
+        Calling it again waits for the same stop.
+
+        Args:
+            sig: the signal that asked for it, for the log.
+        """
+        if self._stopping is None:
+            if sig is not None:
+                logger.info("Stopping on %s", signal.Signals(sig).name)
+            self._stopping = asyncio.ensure_future(self._stop())
+        await asyncio.shield(self._stopping)
+
+    async def wait_stopped(self) -> None:
+        """Returns when the server has stopped."""
+        await self._stopped.wait()
+
+    def stop_on_signals(self) -> None:
+        """SIGTERM and SIGINT stop the server; to be called in its event loop."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop_on, number)
+
+    def _stop_on(self, number: int) -> None:
+        self._signalled = asyncio.ensure_future(self.stop(number))
+
+    async def __aenter__(self) -> Self:
+        await self.startup()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def _stop(self) -> None:
+        self.plugins.notify("mlserver_server_stopping", server=self)
+        self.engine.start_stopping()
+        for transport in self.transports.values():
+            await transport.stop_listening()
+        if not await self.engine.drained(self.settings.shutdown_grace_period):
+            logger.warning(
+                "%d request(s) did not finish within shutdown_grace_period (%s seconds)",
+                self.engine.in_flight,
+                self.settings.shutdown_grace_period,
+            )
+        for transport in self.transports.values():
+            await transport.close()
+        await self.engine.unload_all()
+        self._stopped.set()
+
+    def _list_models(self) -> list[ModelSettings]:
+        if not self.settings.load_models_at_startup:
+            return []
+        listing = self._repository().list()
+        for warning in listing.warnings:
+            logger.warning("%s", warning)
+        return list(listing.models)
+
+    def _repository(self) -> Repository:
+        root = self.settings.model_repository_root
+        scheme = root.partition("://")[0] if "://" in root else "file"
+        make = self._repositories.get(scheme)
+        if make is None:
+            raise StartupError(
+                f"model_repository_root {root!r}: no plugin reads {scheme!r}; "
+                f"known are {', '.join(self._repositories)}"
+            )
+        return make(root, strict=self.strict)
+
+
+def collect_parts(plugins: PluginManager, runtimes: Registry[str], codecs: Codecs) -> None:
+    """Asks the plugins for runtimes and codecs; raises PluginError."""
+    plugins.collect("mlserver_register_runtimes", runtimes, registry=runtimes)
+    plugins.collect(
+        "mlserver_register_codecs",
+        codecs.inputs,
+        codecs.requests,
+        input_codecs=codecs.inputs,
+        request_codecs=codecs.requests,
+    )

@@ -1,0 +1,56 @@
+"""How a setting is declared: type, default, what it is for, and whether it acts yet."""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+import attrs
+
+
+class Effect(enum.Enum):
+    """What setting a setting does today."""
+
+    #: It does what its help says.
+    ACTIVE = "active"
+    #: A setting of MLServer whose feature is not built yet; setting it warns.
+    LATER = "later"
+    #: A setting of MLServer that has no meaning here; accepted without a word.
+    NONE = "none"
+
+
+def setting(help: str, effect: Effect = Effect.ACTIVE, **options: Any) -> Any:
+    """An attrs field with its help text; ``options`` are those of ``attrs.field``."""
+    return attrs.field(metadata={"help": help, "effect": effect}, **options)
+
+
+def effect_of(field: attrs.Attribute[Any]) -> Effect:
+    """What setting this field does today."""
+    found: Effect = field.metadata.get("effect", Effect.ACTIVE)
+    return found
+
+
+def one_of(*allowed: str) -> Any:
+    """A validator that takes these words only; raises ValueError."""
+
+    def check(_: object, __: attrs.Attribute[Any], value: Any) -> None:
+        if value is not None and value not in allowed:
+            raise ValueError(f"expected one of {', '.join(allowed)}, got {value!r}")
+
+    return check
+
+
+def at_least(minimum: float) -> Any:
+    """A validator for numbers; raises ValueError below ``minimum``."""
+
+    def check(_: object, __: attrs.Attribute[Any], value: Any) -> None:
+        if value is not None and value < minimum:
+            raise ValueError(f"expected at least {minimum}, got {value}")
+
+    return check
+
+
+def port(_: object, __: attrs.Attribute[Any], value: Any) -> None:
+    """A validator for TCP port numbers; 0 asks the system for a free one."""
+    if not 0 <= value <= 65535:
+        raise ValueError(f"expected a port from 0 to 65535, got {value}")

@@ -1,0 +1,240 @@
+"""Settings out of their sources: precedence, every problem at once, unknown keys."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+
+from mlserver_core.errors import SettingsError
+from mlserver_core.settings.fields import Effect, effect_of
+from mlserver_core.settings.model import ModelParameters, ModelSettings
+from mlserver_core.settings.server import Settings
+from mlserver_core.settings.sources import (
+    Source,
+    from_variables,
+    parse_text,
+    read_dotenv,
+    read_json,
+)
+from mlserver_core.types.converter import converter, explain
+from mlserver_core.types.open_names import OpenNames
+
+T = TypeVar("T")
+
+SERVER_PREFIX = "MLSERVER_"
+MODEL_PREFIX = "MLSERVER_MODEL_"
+#: Variables with our prefix that are no settings: of plugins, images and other commands.
+_OTHER_VARIABLES = re.compile(
+    "MLSERVER_(BLOCK_PLUGINS|TRACE_PLUGINS|MODELS_DIR|ENV_TARBALL|PATH|BASE_IMAGE|INFER_.*|MODEL_.*)"
+)
+#: Keys that documentation of MLServer uses although it never read them.
+_KNOWN_SLIPS = {"model": "name"}
+
+
+@attrs.frozen
+class Loaded(typing.Generic[T]):
+    """Settings, and what their author should know although they can be used.
+
+    Attributes:
+        value: the settings.
+        warnings: one sentence each.
+    """
+
+    value: T
+    warnings: tuple[str, ...]
+
+
+def load_settings(
+    folder: Path,
+    environ: Mapping[str, str],
+    *,
+    overrides: Mapping[str, str] | None = None,
+    dotenv: Path | None = None,
+    strict: bool = False,
+) -> Loaded[Settings]:
+    """The server's settings: command line > environment > settings.json > .env > default.
+
+    Args:
+        folder: holds ``settings.json``, if there is one; becomes ``model_repository_root``.
+        environ: the environment.
+        overrides: field names and texts from the command line.
+        dotenv: path of a ``.env`` file; it need not exist.
+        strict: an unknown key is an error instead of a warning.
+
+    Raises:
+        SettingsError: lists every problem with its place.
+    """
+    path = folder / "settings.json"
+    kinds = typing.get_type_hints(Settings)
+    from_command_line = {
+        name: parse_text(text, kinds.get(name, str)) for name, text in (overrides or {}).items()
+    }
+    sources = [
+        from_variables(".env", read_dotenv(dotenv) if dotenv else {}, SERVER_PREFIX, Settings),
+        Source(name=str(path), values=read_json(path) if path.exists() else {}),
+        from_variables("environment", environ, SERVER_PREFIX, Settings),
+        Source(name="command line", values=from_command_line),
+    ]
+    loaded = _merge(Settings, sources, strict=strict)
+    loaded.value.model_repository_root = str(folder)
+    return loaded
+
+
+def load_model_settings(
+    path: Path,
+    environ: Mapping[str, str],
+    *,
+    dotenv: Path | None = None,
+    strict: bool = False,
+) -> Loaded[ModelSettings]:
+    """A model's settings: its file > environment > .env > default.
+
+    Args:
+        path: the ``model-settings.json``.
+        environ: the environment.
+        dotenv: path of a ``.env`` file; it need not exist.
+        strict: an unknown key is an error instead of a warning.
+
+    Raises:
+        SettingsError: lists every problem with its place.
+    """
+    values = read_json(path)
+    loaded = _load_model(Source(name=str(path), values=values), environ, dotenv, strict=strict)
+    model = loaded.value
+    model.source = path.resolve()
+    model.name = model.name or model.source.parent.name
+    if model.parameters is None:
+        model.parameters = ModelParameters()
+    if model.parameters.uri is None:
+        model.parameters.uri = str(model.source.parent)
+    return loaded
+
+
+def load_implicit_model(
+    environ: Mapping[str, str], *, dotenv: Path | None = None, strict: bool = False
+) -> Loaded[ModelSettings] | None:
+    """The one model that ``MLSERVER_MODEL_*`` describes where there is no settings file.
+
+    Returns:
+        None when ``MLSERVER_MODEL_IMPLEMENTATION`` is not set.
+
+    Raises:
+        SettingsError: lists every problem with its place.
+    """
+    variables = (read_dotenv(dotenv) if dotenv else {}) | dict(environ)
+    if not any(name.upper() == MODEL_PREFIX + "IMPLEMENTATION" for name in variables):
+        return None
+    loaded = _load_model(Source(name="environment", values={}), environ, dotenv, strict=strict)
+    loaded.value.name = loaded.value.name or "default"
+    return loaded
+
+
+def _load_model(
+    file: Source, environ: Mapping[str, str], dotenv: Path | None, *, strict: bool
+) -> Loaded[ModelSettings]:
+    variables = (read_dotenv(dotenv) if dotenv else {}) | dict(environ)
+    model = from_variables("environment", variables, MODEL_PREFIX, ModelSettings)
+    parameters = from_variables("environment", variables, MODEL_PREFIX, ModelParameters)
+    merged = dict(model.values)
+    given = file.values.get("parameters")
+    if parameters.values and (given is None or isinstance(given, dict)):
+        from_json = merged.get("parameters")
+        base = from_json if isinstance(from_json, dict) else {}
+        merged["parameters"] = base | parameters.values
+    environment = attrs.evolve(model, values=merged)
+    if isinstance(given, dict) and isinstance(merged.get("parameters"), dict):
+        layered = file.values | {"parameters": merged["parameters"] | given}
+        file = attrs.evolve(file, values=layered)
+    return _merge(ModelSettings, [environment, file], strict=strict)
+
+
+def _merge(cls: type[T], sources: Sequence[Source], *, strict: bool) -> Loaded[T]:
+    """Later sources win; a bad value is reported wherever it stands, overridden or not."""
+    kinds = typing.get_type_hints(cls)
+    fields: dict[str, attrs.Attribute[Any]] = attrs.fields_dict(cls)  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    warnings: list[str] = []
+    for source in sources:
+        for name, value in source.values.items():
+            if name not in fields or "help" not in fields[name].metadata:
+                continue
+            found = _problems(value, kinds[name], fields[name])
+            problems += [f"{source.where(name, path)}: {text}" for path, text in found]
+            if not found:
+                values[name] = converter().structure(value, kinds[name])
+                warnings += _no_effect(source, fields[name], values[name])
+        (problems if strict else warnings).extend(_unknown(cls, source))
+    given = {name for source in sources for name in source.values}
+    problems += [
+        sources[-1].where(name) + ": required, but missing"
+        for name, field in fields.items()
+        if field.default is attrs.NOTHING and name not in given
+    ]
+    if problems:
+        raise SettingsError(tuple(problems))
+    return Loaded(cls(**values), tuple(warnings))
+
+
+def _problems(value: Any, kind: Any, field: attrs.Attribute[Any]) -> list[tuple[str, str]]:
+    """What is wrong with a value: the path below the field, and what was expected there."""
+    found = explain(value, kind)
+    if not found and field.validator is not None:
+        try:
+            field.validator(None, field, value)
+        except ValueError as error:
+            found = [("", str(error))]
+    return found
+
+
+def _no_effect(source: Source, field: attrs.Attribute[Any], value: Any) -> list[str]:
+    if effect_of(field) is Effect.LATER and value != _default(field):
+        return [source.where(field.name) + ": has no effect yet in this version"]
+    return []
+
+
+def _default(field: attrs.Attribute[Any]) -> Any:
+    factory = getattr(field.default, "factory", None)
+    return factory() if factory else field.default
+
+
+def _unknown(cls: type, source: Source) -> Iterator[str]:
+    fields = [field.name for field in attrs.fields(cls) if "help" in field.metadata]
+    for variable in source.unknown:
+        if not _OTHER_VARIABLES.fullmatch(variable.upper()):
+            names = [SERVER_PREFIX + name.upper() for name in fields]
+            yield f"{source.name}: unknown variable {variable}" + _hint(variable.upper(), names)
+    for path, key, names in _unknown_keys(cls, source.values, ""):
+        yield f"{source.name}: {path}{key}: unknown key" + _hint(key, names)
+
+
+def _unknown_keys(cls: Any, value: Any, path: str) -> Iterator[tuple[str, str, list[str]]]:
+    """Keys that no field has, here and in the objects below; open objects take any key."""
+    if not isinstance(value, dict):
+        return
+    kinds = typing.get_type_hints(cls)
+    names = [field.name for field in attrs.fields(cls)]
+    if cls is ModelSettings:
+        names = [name for name in names if name not in ("source", "policy")]
+    for key, inner in value.items():
+        if key not in names:
+            yield path, key, names
+            continue
+        for option in [kinds[key], *typing.get_args(kinds[key])]:
+            if not attrs.has(option) or issubclass(option, OpenNames):
+                continue
+            items = enumerate(inner) if isinstance(inner, list) else [(None, inner)]
+            for index, item in items:
+                below = f"{path}{key}." if index is None else f"{path}{key}[{index}]."
+                yield from _unknown_keys(option, item, below)
+
+
+def _hint(key: str, names: Sequence[str]) -> str:
+    nearest = _KNOWN_SLIPS.get(key) or next(iter(difflib.get_close_matches(key, names, 1)), None)
+    return f"; did you mean {nearest!r}?" if nearest else ""

@@ -1,0 +1,113 @@
+"""A model's settings: ``model-settings.json`` and ``MLSERVER_MODEL_*`` variables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from mlserver_core.settings.fields import Effect, at_least, setting
+from mlserver_core.types import MetadataTensor
+from mlserver_core.types.converter import structure
+from mlserver_core.types.open_names import OpenNames
+
+LATER, NONE = Effect.LATER, Effect.NONE
+
+
+@attrs.define(init=False, repr=False)
+class ModelParameters(OpenNames):
+    """Where the artifact is and what the runtime needs; takes any other name as well.
+
+    Attributes:
+        model_extra: every value whose name is no field, by name.
+    """
+
+    uri: str | None = setting("The artifact: a file, a folder or a URI.", default=None)
+    version: str | None = setting("The version served.", default=None)
+    content_type: str | None = setting("Codec of requests that name none.", default=None)
+    format: str | None = setting("Format of the artifact, where it is not plain.", default=None)
+    extra: dict[str, Any] = setting("Settings of the runtime.", factory=dict)
+    environment_path: str | None = setting("Folder of the model's Python.", LATER, default=None)
+    environment_tarball: str | None = setting("Archive of the same.", LATER, default=None)
+    inference_pool_gid: str | None = setting("Name of a shared pool.", LATER, default=None)
+    autogenerate_inference_pool_gid: bool = setting("A pool of its own.", LATER, default=False)
+    model_extra: dict[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class ArtifactPolicy:
+    """What the operator lets a runtime load; never read from beside the artifact.
+
+    Attributes:
+        allow_pickle: may files that run code be loaded?
+        trusted_types: full type names that safe formats may build.
+    """
+
+    allow_pickle: bool = True
+    trusted_types: tuple[str, ...] = ()
+
+
+def _to_model_parameters(value: Any) -> ModelParameters | None:
+    if value is None or isinstance(value, ModelParameters):
+        return value
+    return structure(value, ModelParameters)
+
+
+def _to_tensors(values: Any) -> list[MetadataTensor]:
+    return [
+        value if isinstance(value, MetadataTensor) else MetadataTensor(**value) for value in values
+    ]
+
+
+@attrs.define(kw_only=True)
+class ModelSettings:
+    """Settings of one model, with MLServer's names; ``docs/model-settings.md`` lists them.
+
+    Attributes:
+        source: the ``model-settings.json`` this came from; None when made in code.
+        policy: the operator's rules for artifacts, filled in by the server.
+    """
+
+    implementation: Any = setting(
+        "Runtime: a registered name (sklearn), or the dotted path of an MLModel subclass."
+    )
+    name: str = setting("Name in URLs; the folder's name when absent.", default="")
+    platform: str = setting("Shown in metadata.", default="")
+    versions: list[str] = setting("Shown in metadata.", factory=list)
+    inputs: list[MetadataTensor] = setting("Input tensors.", factory=list, converter=_to_tensors)
+    outputs: list[MetadataTensor] = setting("Output tensors.", factory=list, converter=_to_tensors)
+    parameters: ModelParameters | None = setting(
+        "Artifact and runtime parameters.", default=None, converter=_to_model_parameters
+    )
+    strict_inputs: bool = setting(
+        "Refuse requests whose inputs disagree with the declared ones.", default=False
+    )
+    allow_pickle: bool | None = setting("false refuses pickle for this model.", default=None)
+    executor: str | None = setting(
+        "Where predict runs: inline or threads; by default async def runs inline and def in "
+        "a thread.",
+        default=None,
+    )
+    predict_threads: int = setting(
+        "Threads a plain def predict runs in.", default=1, validator=at_least(1)
+    )
+    parallel_workers: int | None = setting("Workers of this model.", LATER, default=None)
+    warm_workers: bool = setting("Does nothing in MLServer either.", NONE, default=False)
+    max_batch_size: int = setting("Rows in a batch.", LATER, default=0, validator=at_least(0))
+    max_batch_time: float = setting(
+        "Seconds a batch may wait.", LATER, default=0.0, validator=at_least(0)
+    )
+    cache_enabled: bool = setting("Cache answers of this model.", LATER, default=False)
+    source: Path | None = attrs.field(default=None, eq=False)
+    policy: ArtifactPolicy = attrs.field(factory=ArtifactPolicy, eq=False)
+
+    @property
+    def version(self) -> str | None:
+        """The version served, ``parameters.version``; None for an unversioned model."""
+        return self.parameters.version if self.parameters else None
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of the ``model-settings.json``; None when made in code."""
+        return self.source.parent if self.source else None

@@ -1,0 +1,147 @@
+"""The server's settings: ``settings.json``, ``MLSERVER_*`` variables, command line."""
+
+from __future__ import annotations
+
+import ipaddress
+from importlib import metadata
+from typing import Any
+
+import attrs
+
+from mlserver_core.settings.fields import Effect, at_least, one_of, port, setting
+
+LATER, NONE = Effect.LATER, Effect.NONE
+
+
+def _version() -> str:
+    try:
+        return metadata.version("mlserver-core")
+    except metadata.PackageNotFoundError:  # run from a source tree that is not installed
+        return "0+unknown"
+
+
+@attrs.define(kw_only=True)
+class CORSSettings:
+    """Cross-origin rules of the REST server, with MLServer's names and defaults."""
+
+    allow_origins: list[str] = attrs.field(factory=list)
+    allow_origin_regex: str | None = None
+    allow_credentials: bool = False
+    allow_methods: list[str] = attrs.field(factory=lambda: ["GET"])
+    allow_headers: list[str] = attrs.field(factory=list)
+    expose_headers: list[str] = attrs.field(factory=list)
+    max_age: int = 600
+
+
+@attrs.define(kw_only=True)
+class Settings:
+    """Settings of one server, with MLServer's names; ``docs/settings.md`` lists them.
+
+    Constructing it reads nothing but its arguments; ``load_settings`` reads files and
+    environment.
+    """
+
+    # What is served, and to whom
+    model_repository_root: str = setting("Folder with the models.", default=".")
+    model_repository_implementation: str | None = setting(
+        "Dotted path of a custom repository class.", LATER, default=None
+    )
+    model_repository_implementation_args: dict[str, Any] = setting(
+        "Arguments of the custom repository class.", LATER, factory=dict
+    )
+    load_models_at_startup: bool = setting("Load every model found at start.", default=True)
+    on_load_error: str = setting(
+        "When a model fails to load at start: fail (end with a non-zero code) or serve "
+        "(keep the others serving, not ready).",
+        default="fail",
+        validator=one_of("fail", "serve"),
+    )
+    model_repository_api: str = setting(
+        "Repository calls: on, off, or auto (on when host is a loopback address).",
+        default="auto",
+        validator=one_of("auto", "on", "off"),
+    )
+    allow_pickle: bool = setting(
+        "Load pickle and joblib files, which run code when they are loaded. A model may "
+        "tighten it to false.",
+        default=True,
+    )
+    trusted_types: list[str] = setting(
+        "Type names that safe formats (skops) may build besides those they know.", factory=list
+    )
+    host: str = setting("Address every listener binds.", default="127.0.0.1")
+    http_port: int = setting("Port of REST; 0 takes a free one.", default=8080, validator=port)
+    grpc_port: int = setting("Port of gRPC; 0 takes a free one.", default=8081, validator=port)
+    root_path: str = setting("Path prefix a proxy strips.", LATER, default="")
+    cors_settings: CORSSettings | None = setting("Cross-origin rules.", LATER, default=None)
+
+    # How the server names itself
+    server_name: str = setting("Name in metadata and CloudEvents.", default="mlserver")
+    server_version: str = setting("Version in metadata.", factory=_version)
+    extensions: list[str] = setting("More extension names for metadata.", factory=list)
+
+    # Limits
+    max_body_size: int = setting(
+        "Largest REST body, in bytes, decompressed.", default=128 * 2**20, validator=at_least(1)
+    )
+    grpc_max_message_length: int | None = setting(
+        "Largest gRPC message received, in bytes; -1 lifts it; unset means 64 MiB.",
+        default=None,
+        validator=at_least(-1),
+    )
+    shutdown_grace_period: float = setting(
+        "Seconds that requests in flight may take at shutdown.", default=8.0, validator=at_least(0)
+    )
+
+    # Answers
+    error_detail: bool = setting(
+        "Send the text of a runtime's exception to the client.", default=True
+    )
+    cloud_events: bool = setting("Add CloudEvents headers to every answer.", default=True)
+    gzip_enabled: bool = setting("Compress REST answers.", LATER, default=True)
+
+    # Execution
+    parallel_workers: int = setting(
+        "Worker processes; 0 serves in the server's own process.",
+        LATER,
+        default=1,
+        validator=at_least(0),
+    )
+    parallel_workers_timeout: int = setting(
+        "Seconds a worker may take to stop.", LATER, default=5, validator=at_least(0)
+    )
+    environments_dir: str = setting("Folder of unpacked environments.", LATER, default=".envs")
+    cache_enabled: bool = setting("Response cache.", LATER, default=False)
+    cache_size: int = setting("Entries in the response cache.", LATER, default=100)
+
+    # Observability
+    debug: bool = setting("Debug log level and an access log.", default=False)
+    use_structured_logging: bool = setting("Log JSON lines.", LATER, default=False)
+    logging_settings: str | dict[str, Any] | None = setting(
+        "A logging configuration, or the path of one.", LATER, default=None
+    )
+    metrics_endpoint: str | None = setting("Path of the metrics.", LATER, default="/metrics")
+    metrics_port: int = setting("Port of the metrics.", LATER, default=8082, validator=port)
+    metrics_rest_server_prefix: str = setting(
+        "Prefix of the REST metrics.", LATER, default="rest_server"
+    )
+    metrics_dir: str = setting(
+        "Where MLServer's processes shared metrics; ours need no folder.", NONE, default=".metrics"
+    )
+    tracing_server: str | None = setting("OTLP endpoint.", LATER, default=None)
+
+    # Kafka, which a plugin will bring
+    kafka_enabled: bool = setting("Serve over Kafka.", LATER, default=False)
+    kafka_servers: str = setting("Kafka brokers.", LATER, default="localhost:9092")
+    kafka_topic_input: str = setting("Topic of requests.", LATER, default="mlserver-input")
+    kafka_topic_output: str = setting("Topic of answers.", LATER, default="mlserver-output")
+
+    @property
+    def is_local(self) -> bool:
+        """Does ``host`` reach no further than this machine?"""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False

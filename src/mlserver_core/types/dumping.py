@@ -1,0 +1,63 @@
+"""The method names that runtimes written for MLServer's pydantic types call."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from mlserver_core.types.converter import dump, structure
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class Dumpable:
+    """Gives an attrs class pydantic's names for dumping, validating and copying."""
+
+    __slots__ = ()
+
+    def model_dump(
+        self,
+        *,
+        exclude: Iterable[str] = (),
+        exclude_none: bool = True,
+        **_: Any,
+    ) -> Any:
+        """The value as plain dicts, lists and scalars; unset (None) fields are left out."""
+        plain = dump(self, exclude_none=exclude_none)
+        for name in exclude:
+            plain.pop(name, None)
+        return plain
+
+    def model_dump_json(self, **options: Any) -> str:
+        """The value as one line of JSON text."""
+        return orjson.dumps(self.model_dump(**options)).decode()
+
+    @classmethod
+    def model_validate(cls, value: Any) -> Self:
+        """Makes an instance of plain data.
+
+        Raises:
+            InvalidRequest: with the path of every problem.
+        """
+        return value if isinstance(value, cls) else structure(value, cls)
+
+    @classmethod
+    def model_validate_json(cls, text: str | bytes) -> Self:
+        """Makes an instance of JSON text; raises as ``model_validate``, or ValueError."""
+        return cls.model_validate(orjson.loads(text))
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy, shallow unless ``deep``, with the fields in ``update`` replaced."""
+        new = copy.deepcopy(self) if deep else copy.copy(self)
+        for name, value in (update or {}).items():
+            setattr(new, name, value)
+        return new
+
+    dict = model_dump
+    json = model_dump_json
+    parse_obj = model_validate
+    parse_raw = model_validate_json

@@ -1,0 +1,1 @@
+"""Bytes on the wire to types and back: V2 JSON, protobuf tensors, headers."""

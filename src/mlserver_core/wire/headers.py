@@ -1,0 +1,58 @@
+"""Which headers a runtime may send, and in what spelling."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+logger = logging.getLogger("mlserver")
+
+#: Hop-by-hop headers (RFC 9110, section 7.6.1) and those that frame a body.
+_OURS = frozenset(
+    {
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+#: A header name (RFC 9110, section 5.1).
+_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+#: Printable ASCII, all that HTTP and gRPC carry everywhere; "%" too is kept as it is.
+_PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
+
+
+def sendable(headers: Mapping[str, Any] | None) -> dict[str, str]:
+    """The headers of an answer that a client may get.
+
+    Framing, hop-by-hop and ``grpc-`` headers, and names or values with control characters,
+    are left out with a warning; other characters outside ASCII are percent-encoded.
+    """
+    if not headers:
+        return {}
+    sent = {}
+    for name, value in headers.items():
+        text = str(value)
+        if _is_ours(name) or any(ord(letter) < 0x20 or ord(letter) == 0x7F for letter in text):
+            logger.warning("A runtime set the response header %r, which is not sent", name)
+            continue
+        sent[name] = text if text.isascii() else quote(text, _PRINTABLE, "utf-8", "surrogateescape")
+    return sent
+
+
+def _is_ours(name: Any) -> bool:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        return True
+    lower = name.lower()
+    return lower in _OURS or lower.startswith("grpc-")

@@ -1,0 +1,114 @@
+"""V2 JSON bodies to types and back (Open Inference Protocol, "HTTP/REST")."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+import orjson
+
+from mlserver_core.errors import InvalidRequest, RuntimeFailed, Unsupported
+from mlserver_core.types import InferenceRequest, InferenceResponse
+from mlserver_core.types.converter import converter, structure
+
+T = TypeVar("T")
+
+_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+
+
+def decode_request(body: bytes, headers: Mapping[str, str]) -> InferenceRequest:
+    """An inference request from a REST body.
+
+    Args:
+        body: the whole body.
+        headers: the request's headers, names in lower case.
+
+    Raises:
+        InvalidRequest: no JSON, or not an inference request; says where.
+        Unsupported: the body has binary tensors.
+    """
+    if "inference-header-content-length" in headers:
+        raise Unsupported(
+            "binary tensor data over REST is not offered yet; send the tensors as JSON "
+            "(with tritonclient: set_data_from_numpy(array, binary_data=False))"
+        )
+    return decode(body, headers, InferenceRequest)
+
+
+def decode(body: bytes, headers: Mapping[str, str], cls: type[T]) -> T:
+    """A ``cls`` from a JSON body; an empty body is an empty object.
+
+    Raises:
+        InvalidRequest: another content type, no JSON, or JSON that does not fit ``cls``.
+    """
+    _check_content_type(headers.get("content-type", ""))
+    try:
+        plain = orjson.loads(body) if body else {}
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(f"the request body is not valid JSON: {error}") from None
+    return structure(plain, cls)
+
+
+def encode_response(response: InferenceResponse) -> bytes:
+    """The body of an inference answer: flat data, NaN and infinities as ``null``.
+
+    Raises:
+        RuntimeFailed: BYTES that are no UTF-8, or values that JSON cannot carry.
+    """
+    plain = {"model_name": response.model_name}
+    if response.model_version:
+        plain["model_version"] = response.model_version
+    if response.id is not None:
+        plain["id"] = response.id
+    unstructured = converter().unstructure(response)
+    plain["parameters"] = unstructured.get("parameters", {})
+    plain["outputs"] = unstructured["outputs"]
+    for output in unstructured["outputs"]:
+        output["data"] = _flat(output["data"])
+    return encode(plain)
+
+
+def encode(value: Any) -> bytes:
+    """JSON of plain data, numpy arrays included.
+
+    Raises:
+        RuntimeFailed: for what has no JSON form.
+    """
+    try:
+        return orjson.dumps(value, default=_encode_unknown, option=_OPTIONS)
+    except orjson.JSONEncodeError as error:
+        reason = error.__cause__ or error
+        raise RuntimeFailed(f"the answer cannot be sent as JSON: {reason}") from None
+
+
+def _check_content_type(content_type: str) -> None:
+    """JSON by any name, or no name at all; tritonclient says octet-stream or nothing."""
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind in ("", "application/json", "application/octet-stream") or kind.endswith("+json"):
+        return
+    raise InvalidRequest(
+        f"the request body is announced as {kind!r}; send JSON with the header "
+        "'Content-Type: application/json'"
+    )
+
+
+def _flat(data: Any) -> Any:
+    """Arrays as one contiguous dimension, which is what orjson takes."""
+    return np.ascontiguousarray(data).reshape(-1) if isinstance(data, np.ndarray) else data
+
+
+def _encode_unknown(value: Any) -> Any:
+    if isinstance(value, (bytes, bytearray)):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            raise TypeError(
+                "an output holds bytes that are not UTF-8 text; "
+                "encode it with the content type base64, or ask over gRPC"
+            ) from None
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):  # an element type or a layout orjson does not take
+        return value.astype(np.float64) if value.dtype.name == "bfloat16" else value.tolist()
+    raise TypeError(f"{type(value).__name__} has no JSON form")

@@ -1,0 +1,315 @@
+"""Tensors in protobuf messages to types and back (Open Inference Protocol, "gRPC").
+
+The messages are upb ones. Fixed-width numbers are taken from, and put into, the packed
+bytes of their field, so that no Python object is made per element.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import struct
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from mlserver_core.errors import InvalidRequest, RuntimeFailed
+from mlserver_core.types import (
+    Datatype,
+    InferenceRequest,
+    InferenceResponse,
+    Parameters,
+    RequestInput,
+    RequestOutput,
+    ResponseOutput,
+    TensorData,
+)
+from mlserver_core.types.datatypes import to_dtype
+from mlserver_core.types.tensors import count_elements, to_values
+
+logger = logging.getLogger("mlserver")
+
+#: The field of InferTensorContents that holds a datatype; FP16 and BF16 have none.
+FIELDS = {
+    Datatype.BOOL: "bool_contents",
+    Datatype.INT8: "int_contents",
+    Datatype.INT16: "int_contents",
+    Datatype.INT32: "int_contents",
+    Datatype.INT64: "int64_contents",
+    Datatype.UINT8: "uint_contents",
+    Datatype.UINT16: "uint_contents",
+    Datatype.UINT32: "uint_contents",
+    Datatype.UINT64: "uint64_contents",
+    Datatype.FP32: "fp32_contents",
+    Datatype.FP64: "fp64_contents",
+    Datatype.BYTES: "bytes_contents",
+}
+#: Packed fields whose bytes on the wire are the array's own: number, dtype on the wire.
+_FLAT: dict[str, tuple[int, np.dtype]] = {
+    "bool_contents": (1, np.dtype("u1")),
+    "fp32_contents": (6, np.dtype("<f4")),
+    "fp64_contents": (7, np.dtype("<f8")),
+}
+#: What the varint fields hold.
+_VARINT: dict[str, np.dtype] = {
+    "int_contents": np.dtype("i4"),
+    "int64_contents": np.dtype("i8"),
+    "uint_contents": np.dtype("u4"),
+    "uint64_contents": np.dtype("u8"),
+}
+_INT64 = range(-(2**63), 2**63)
+_UINT64 = range(2**64)
+
+
+def decode_request(message: Any) -> tuple[InferenceRequest, bool]:
+    """A ModelInferRequest as an inference request, and whether its tensors came raw.
+
+    Raises:
+        InvalidRequest: names the tensor, what was expected and what came.
+    """
+    raw = list(message.raw_input_contents)
+    if raw and len(raw) != len(message.inputs):
+        raise InvalidRequest(
+            f"raw_input_contents has {len(raw)} buffers for {len(message.inputs)} inputs; "
+            "expected one per input"
+        )
+    inputs = [
+        _decode_input(tensor, raw[index] if raw else None)
+        for index, tensor in enumerate(message.inputs)
+    ]
+    outputs = [
+        RequestOutput(name=output.name, parameters=decode_parameters(output.parameters))
+        for output in message.outputs
+    ]
+    request = InferenceRequest(
+        id=message.id or None,
+        parameters=decode_parameters(message.parameters),
+        inputs=inputs,
+        outputs=outputs or None,
+    )
+    return request, bool(raw)
+
+
+def encode_response(response: InferenceResponse, message: Any, *, raw: bool) -> None:
+    """Fills an empty ModelInferResponse.
+
+    Args:
+        response: what the model answered.
+        message: the empty message.
+        raw: send raw contents. FP16 and BF16 outputs make every output raw.
+
+    Raises:
+        RuntimeFailed: an output holds what its datatype cannot.
+    """
+    message.model_name = response.model_name
+    message.model_version = response.model_version or ""
+    message.id = response.id or ""
+    encode_parameters(response.parameters, message.parameters)
+    raw = raw or any(output.datatype not in FIELDS for output in response.outputs)
+    for output in response.outputs:
+        tensor = message.outputs.add()
+        tensor.name = output.name
+        tensor.datatype = output.datatype.value
+        tensor.shape.extend(output.shape)
+        encode_parameters(output.parameters, tensor.parameters)
+        values = _output_values(output)
+        if raw:
+            message.raw_output_contents.append(_to_raw(values))
+        else:
+            _fill_contents(tensor.contents, FIELDS[output.datatype], values)
+
+
+def decode_parameters(parameters: Any) -> Parameters | None:
+    """A map of InferParameter as parameters; None when it is empty."""
+    if not parameters:
+        return None
+    values = {}
+    for name, parameter in parameters.items():
+        choice = parameter.WhichOneof("parameter_choice")
+        values[name] = getattr(parameter, choice) if choice else None
+    return Parameters.model_validate(values)
+
+
+def encode_parameters(parameters: Parameters | None, target: Any) -> None:
+    """Puts the parameters that an InferParameter can hold into a map; warns of the others."""
+    for name, value in (parameters.to_plain() if parameters else {}).items():
+        _set_parameter(target, name, value.item() if isinstance(value, np.generic) else value)
+
+
+def _set_parameter(target: Any, name: str, value: Any) -> None:
+    if isinstance(value, bool):
+        target[name].bool_param = value
+    elif isinstance(value, int) and value in _INT64:
+        target[name].int64_param = value
+    elif isinstance(value, int) and value in _UINT64:
+        target[name].uint64_param = value
+    elif isinstance(value, float):
+        target[name].double_param = value
+    elif isinstance(value, str):
+        target[name].string_param = value
+    else:
+        logger.warning(
+            "The response parameter %r is a %s, which gRPC cannot carry; it is not sent",
+            name,
+            type(value).__name__,
+        )
+
+
+def _decode_input(tensor: Any, raw: bytes | None) -> RequestInput:
+    try:
+        datatype = Datatype(tensor.datatype)
+    except ValueError:
+        raise InvalidRequest(
+            f"tensor {tensor.name!r}: expected one of {', '.join(Datatype)} as datatype, "
+            f"got {tensor.datatype!r}"
+        ) from None
+    shape = list(tensor.shape)
+    if raw is None:
+        data = _from_contents(tensor, datatype)
+    elif tensor.contents.ListFields():
+        raise InvalidRequest(
+            f"tensor {tensor.name!r}: has contents although raw_input_contents is used; "
+            "send one of the two"
+        )
+    else:
+        data = _from_raw(tensor.name, datatype, shape, raw)
+    return RequestInput(
+        name=tensor.name,
+        shape=shape,
+        datatype=datatype,
+        parameters=decode_parameters(tensor.parameters),
+        data=TensorData(data),
+    )
+
+
+def _from_contents(tensor: Any, datatype: Datatype) -> Any:
+    field = FIELDS.get(datatype)
+    if field is None:
+        raise InvalidRequest(
+            f"tensor {tensor.name!r}: {datatype} has no typed contents; "
+            "send it in raw_input_contents"
+        )
+    for present, _ in tensor.contents.ListFields():
+        if present.name != field:
+            raise InvalidRequest(
+                f"tensor {tensor.name!r}: expected {datatype} in {field}, got {present.name}"
+            )
+    values = getattr(tensor.contents, field)
+    if field == "bytes_contents":
+        return list(values)
+    if field in _VARINT:
+        return np.fromiter(values, _VARINT[field], len(values))
+    packed = _packed(tensor.contents, *_FLAT[field], len(values))
+    if packed is None:
+        packed = np.fromiter(values, _FLAT[field][1], len(values))
+    return packed.astype(to_dtype(datatype))
+
+
+def _packed(contents: Any, number: int, dtype: np.dtype, count: int) -> np.ndarray | None:
+    """The elements out of the message's own bytes; None where those hold something else."""
+    data = contents.SerializeToString()
+    prefix = _prefix(number, count * dtype.itemsize)
+    if len(data) != len(prefix) + count * dtype.itemsize or not data.startswith(prefix):
+        return None
+    return np.frombuffer(data, dtype, count, len(prefix))
+
+
+def _prefix(number: int, size: int) -> bytes:
+    """Tag and length of a packed field (protobuf encoding: wire type 2, base-128 length)."""
+    prefix = bytearray([number << 3 | 2])
+    while size > 0x7F:
+        prefix.append(size & 0x7F | 0x80)
+        size >>= 7
+    prefix.append(size)
+    return bytes(prefix)
+
+
+def _from_raw(name: str, datatype: Datatype, shape: Sequence[int], raw: bytes) -> Any:
+    count = count_elements(name, shape)
+    if datatype is Datatype.BYTES:
+        elements = list(_split_bytes(name, raw))
+        if len(elements) != count:
+            raise InvalidRequest(
+                f"tensor {name!r}: shape {list(shape)} expects {count} elements, "
+                f"got {len(elements)} in the raw buffer"
+            )
+        return elements
+    dtype = to_dtype(datatype)
+    if len(raw) != count * dtype.itemsize:
+        raise InvalidRequest(
+            f"tensor {name!r}: shape {list(shape)} of {datatype} expects "
+            f"{count * dtype.itemsize} bytes, got {len(raw)}"
+        )
+    if datatype is Datatype.BOOL:
+        return np.frombuffer(raw, np.uint8) != 0
+    return np.frombuffer(raw, dtype.newbyteorder("<")).astype(dtype)  # a copy: writable
+
+
+def _split_bytes(name: str, raw: bytes) -> Iterator[bytes]:
+    offset = 0
+    while offset < len(raw):
+        start = offset + 4
+        end = start + struct.unpack_from("<I", raw, offset)[0] if start <= len(raw) else math.inf
+        if end > len(raw):
+            raise InvalidRequest(
+                f"tensor {name!r}: the raw buffer ends within an element; each is a 4-byte "
+                "little-endian length and that many bytes"
+            )
+        yield raw[start : int(end)]
+        offset = int(end)
+
+
+def _output_values(output: ResponseOutput) -> Any:
+    """A flat array of the datatype's dtype; for BYTES a list of bytes."""
+    if output.datatype is Datatype.BYTES:
+        return [_to_bytes(output, element) for element in _leaves(output.data.root)]
+    try:
+        values: np.ndarray = to_values(output.name, output.datatype, output.data.root)
+    except InvalidRequest as error:  # the runtime's mistake, not the caller's
+        raise RuntimeFailed(f"the model's answer does not fit: {error}") from None
+    return np.ascontiguousarray(values).reshape(-1)
+
+
+def _leaves(elements: Any) -> Iterator[Any]:
+    if isinstance(elements, (str, bytes)):
+        yield elements
+        return
+    for element in elements:
+        if isinstance(element, (list, tuple, np.ndarray)):
+            yield from _leaves(element)
+        else:
+            yield element
+
+
+def _to_bytes(output: ResponseOutput, element: Any) -> bytes:
+    if isinstance(element, bytes):
+        return element
+    if isinstance(element, str):
+        return element.encode("utf-8", "surrogateescape")
+    if element is None:
+        return b""
+    raise RuntimeFailed(
+        f"the model's answer does not fit: output {output.name!r} of datatype BYTES holds a "
+        f"{type(element).__name__}"
+    )
+
+
+def _to_raw(values: Any) -> bytes:
+    if isinstance(values, list):
+        return b"".join(struct.pack("<I", len(value)) + value for value in values)
+    little: np.ndarray = values.astype(values.dtype.newbyteorder("<"), copy=False)
+    return little.tobytes()
+
+
+def _fill_contents(contents: Any, field: str, values: Any) -> None:
+    contents.SetInParent()
+    if field == "bytes_contents":
+        contents.bytes_contents.extend(values)
+    elif field in _VARINT:
+        # A memoryview hands out Python integers without a list of them.
+        getattr(contents, field).extend(memoryview(values.astype(_VARINT[field], copy=False)))
+    elif values.size:
+        number, dtype = _FLAT[field]
+        data = values.astype(dtype, copy=False).tobytes()
+        contents.MergeFromString(_prefix(number, len(data)) + data)
