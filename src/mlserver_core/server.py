@@ -134,7 +134,7 @@ class MLServer:
         """
         started = time.monotonic()
         try:
-            models = list(models_settings) or self._list_models()
+            models = list(models_settings) or self.list_models()
             for transport in self.transports.values():
                 await transport.start()
                 logger.info("%s", transport.listening)
@@ -199,7 +199,13 @@ class MLServer:
         await self.engine.unload_all()
         self._stopped.set()
 
-    def _list_models(self) -> list[ModelSettings]:
+    def list_models(self) -> list[ModelSettings]:
+        """The settings of every model in the repository; empty when start-up loads none.
+
+        Raises:
+            SettingsError: settings of a model cannot be used.
+            StartupError: no plugin reads such a repository.
+        """
         if not self.settings.load_models_at_startup:
             return []
         listing = self._repository().list()

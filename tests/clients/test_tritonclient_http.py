@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tritonclient.utils import InferenceServerException
+
+tritonclient = pytest.importorskip("tritonclient.http", reason="tritonclient is not installed")
+
+ARRAYS = [
+    ("BOOL", np.array([[True, False]])),
+    ("UINT8", np.array([[0, 255]], "uint8")),
+    ("UINT16", np.array([[0, 65535]], "uint16")),
+    ("UINT32", np.array([[0, 2**32 - 1]], "uint32")),
+    ("UINT64", np.array([[0, 2**64 - 1]], "uint64")),
+    ("INT8", np.array([[-128, 127]], "int8")),
+    ("INT16", np.array([[-32768, 32767]], "int16")),
+    ("INT32", np.array([[-(2**31), 2**31 - 1]], "int32")),
+    ("INT64", np.array([[-(2**63), 2**63 - 1]], "int64")),
+    ("FP32", np.array([[0.1, -3e38]], "float32")),
+    ("FP64", np.array([[0.1, -1e300]], "float64")),
+    ("BYTES", np.array([["a", "Grüße"]], dtype=object)),
+]
+
+
+@pytest.fixture
+def client(shared_server):
+    with tritonclient.InferenceServerClient(f"127.0.0.1:{shared_server.http_port}") as client:
+        yield client
+
+
+@pytest.mark.parametrize(("datatype", "array"), ARRAYS, ids=[each[0] for each in ARRAYS])
+def test_every_datatype_comes_back_as_it_went(client, datatype, array):
+    tensor = tritonclient.InferInput("x", list(array.shape), datatype)
+    tensor.set_data_from_numpy(array, binary_data=False)
+    result = client.infer("echo", [tensor], request_id="42")
+    got = result.as_numpy("x")
+    if datatype == "BYTES":
+        got = np.array([[each if isinstance(each, str) else each.decode() for each in got[0]]])
+    assert got.tolist() == array.tolist()
+    assert result.get_response()["id"] == "42"
+
+
+def test_binary_tensors_are_refused_with_what_to_do(client):
+    tensor = tritonclient.InferInput("x", [1, 2], "FP32")
+    tensor.set_data_from_numpy(np.ones((1, 2), "float32"))
+    with pytest.raises(InferenceServerException, match="binary_data=False"):
+        client.infer("echo", [tensor])
+
+
+def test_health_metadata_and_index_are_understood(client):
+    assert client.is_server_live()
+    assert client.is_server_ready()
+    assert client.is_model_ready("sum", "v1")
+    assert not client.is_model_ready("nope")
+    assert client.get_server_metadata()["name"] == "mlserver"
+    assert client.get_model_metadata("sum")["inputs"][0]["datatype"] == "FP64"
+    assert {"name": "echo", "state": "READY", "reason": ""} in client.get_model_repository_index()
+
+
+def test_error_text_reaches_the_caller(client):
+    tensor = tritonclient.InferInput("x", [1], "INT8")
+    tensor.set_data_from_numpy(np.ones(1, "int8"), binary_data=False)
+    with pytest.raises(InferenceServerException, match="Model nope not found") as caught:
+        client.infer("nope", [tensor])
+    assert caught.value.status() == "404"

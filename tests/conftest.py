@@ -1,0 +1,127 @@
+"""A real server, as ``mlserver start`` makes it, for every test that wants one."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+REST = re.compile(r"REST server listening on http://(\S+):(\d+)$")
+GRPC = re.compile(r"gRPC server listening on (\S+):(\d+)$")
+
+
+@attrs.define
+class ServerProcess:
+    """A started ``mlserver start``; ``lines`` is what it has printed so far."""
+
+    process: subprocess.Popen[str]
+    lines: list[str] = attrs.field(factory=list)
+    http_port: int = 0
+    grpc_port: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.http_port}"
+
+    @property
+    def grpc_address(self) -> str:
+        return f"127.0.0.1:{self.grpc_port}"
+
+    def wait_for(self, text: str) -> str:
+        """Reads lines until one contains ``text``."""
+        while line := self.process.stdout.readline():
+            self.lines.append(line.rstrip("\n"))
+            if text in line:
+                return self.lines[-1]
+        raise AssertionError(f"no line with {text!r} in:\n" + "\n".join(self.lines))
+
+    def stop(self) -> int:
+        """Sends SIGTERM, reads what is left and returns the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        rest, _ = self.process.communicate(timeout=30)
+        self.lines += rest.splitlines()
+        return self.process.returncode
+
+
+def start_server(folder: Path, *arguments: str, **environ: str) -> ServerProcess:
+    """Starts a server on free ports and returns once its models are loaded."""
+    command = [sys.executable, "-m", "mlserver_core.cli.main", "start", str(folder)]
+    command += ["--http-port", "0", "--grpc-port", "0", *arguments]
+    clean = {name: value for name, value in os.environ.items() if "MLSERVER" not in name}
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**clean, "PYTHONUNBUFFERED": "1", **environ},
+    )
+    server = ServerProcess(process)
+    server.http_port = int(REST.search(server.wait_for("REST server listening"))[2])
+    server.grpc_port = int(GRPC.search(server.wait_for("gRPC server listening"))[2])
+    server.wait_for("Started with")
+    return server
+
+
+def write_model(folder: Path, code: str | None = None, **settings: Any) -> Path:
+    """Writes a ``model-settings.json``, and ``models.py`` beside it where there is code."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model-settings.json").write_text(json.dumps(settings), encoding="utf-8")
+    if code is not None:
+        (folder / "models.py").write_text(code, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The models that the shared server serves: see ``tests/served``."""
+    root = tmp_path_factory.mktemp("models")
+    for source in sorted(Path(__file__).parent.glob("served/*")):
+        target = root / source.name
+        target.mkdir()
+        for file in source.iterdir():
+            if file.is_file():
+                (target / file.name).write_bytes(file.read_bytes())
+    return root
+
+
+@pytest.fixture(scope="session")
+def shared_server(models_folder: Path) -> Iterator[ServerProcess]:
+    """One server for all tests that only ask it something."""
+    server = start_server(models_folder)
+    yield server
+    assert server.stop() == 0, "\n".join(server.lines)
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., ServerProcess]]:
+    """Starts servers of a test's own, as ``start_server``; they are gone when it ends."""
+    servers: list[ServerProcess] = []
+
+    def start(folder: Path, *arguments: str, **environ: str) -> ServerProcess:
+        servers.append(start_server(folder, *arguments, **environ))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        if server.process.poll() is None:
+            server.process.kill()
+            server.process.communicate(timeout=30)
+
+
+@pytest.fixture
+def model_folder(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a model below the test's own folder, as ``write_model``."""
+
+    def write(name: str, code: str | None = None, **settings: Any) -> Path:
+        return write_model(tmp_path / name, code, **settings)
+
+    return write
