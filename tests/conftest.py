@@ -19,6 +19,13 @@ REST = re.compile(r"REST server listening on http://(\S+):(\d+)$")
 GRPC = re.compile(r"gRPC server listening on (\S+):(\d+)$")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what starts a server process, so that the fast part can leave it out."""
+    for item in items:
+        if {"serve", "shared_server"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker("server")
+
+
 @attrs.define
 class ServerProcess:
     """A started ``mlserver start``; ``lines`` is what it has printed so far."""

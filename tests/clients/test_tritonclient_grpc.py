@@ -151,14 +151,14 @@ def test_failure_of_the_runtime_has_its_status_and_text(client, name, code, text
 
 
 def test_deadline_ends_the_call_and_the_server_goes_on(serve, model_folder, tmp_path):
-    code = '''
+    code = """
 import asyncio
 from mlserver_core import MLModel
 
 class Slow(MLModel):
     async def predict(self, payload):
         await asyncio.Event().wait()
-'''
+"""
     model_folder("slow", code, implementation="models.Slow")
     server = serve(tmp_path, "--set", "shutdown_grace_period=5")
     with tritonclient.InferenceServerClient(server.grpc_address) as client:

@@ -8,7 +8,7 @@ from mlserver_core.grpc.messages import load_messages
 REQUEST = load_messages().get("grpc.health.v1.HealthCheckRequest")
 REPLY = load_messages().get("grpc.health.v1.HealthCheckResponse")
 
-LOWERS = '''
+LOWERS = """
 from mlserver_core import MLModel
 from mlserver_core.types import InferenceResponse
 
@@ -16,7 +16,7 @@ class Switch(MLModel):
     async def predict(self, payload):
         self.ready = False
         return InferenceResponse(outputs=[])
-'''
+"""
 
 
 def method(channel, name, kind):
@@ -48,9 +48,7 @@ def test_watch_tells_of_a_change(serve, model_folder, tmp_path):
     with grpc.insecure_channel(server.grpc_address) as channel:
         states = method(channel, "Watch", "unary_stream")(REQUEST())
         assert next(states).status == REPLY.SERVING
-        channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")(
-            infer.SerializeToString()
-        )
+        channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")(infer.SerializeToString())
         assert next(states).status == REPLY.NOT_SERVING
         states.cancel()
 

@@ -82,14 +82,14 @@ def test_metadata_lists_all_loaded_versions_oldest_first(shared_server):
     assert json.loads(get(shared_server, "/v2/models/versioned")[2])["versions"] == ["v2", "v10"]
 
 
-NOT_READY = '''
+NOT_READY = """
 from mlserver_core import MLModel
 
 class Sleepy(MLModel):
     async def predict(self, payload):
         self.ready = False
         raise ValueError("asleep from now on")
-'''
+"""
 
 
 def test_runtime_that_lowers_its_readiness_makes_model_and_server_not_ready(

@@ -64,8 +64,13 @@ def test_nested_data_is_the_same_tensor_as_flat_data(shared_server):
 
 @pytest.mark.parametrize(
     "content_type",
-    [None, "application/json", "application/json; charset=utf-8", "application/problem+json",
-     "application/octet-stream"],
+    [
+        None,
+        "application/json",
+        "application/json; charset=utf-8",
+        "application/problem+json",
+        "application/octet-stream",
+    ],
 )
 def test_json_is_taken_under_any_name_of_json(shared_server, content_type):
     headers = {"Content-Type": content_type} if content_type else {}
@@ -105,8 +110,11 @@ def test_other_content_type_is_refused_with_what_to_send(shared_server):
         ),
         (b"[" * 5000, "the request body is not valid JSON"),
         (
-            b'{"inputs":[{"name":"x","shape":[1],"datatype":"FP32","data":' + b"[" * 90 + b"1"
-            + b"]" * 90 + b"}]}",
+            b'{"inputs":[{"name":"x","shape":[1],"datatype":"FP32","data":'
+            + b"[" * 90
+            + b"1"
+            + b"]" * 90
+            + b"}]}",
             "tensor 'x': ",
         ),
     ],
@@ -243,13 +251,13 @@ def test_malformed_http_is_a_400_without_a_traceback(shared_server):
     with socket.create_connection(("127.0.0.1", shared_server.http_port), timeout=30) as client:
         client.sendall(b"GET /v2 HTTP/9.9\r\nbad header\r\n\r\n")
         answer = client.recv(65536)
-    assert answer.startswith(b"HTTP/1.0 400") or answer.startswith(b"HTTP/1.1 400")
+    assert answer.startswith((b"HTTP/1.0 400", b"HTTP/1.1 400"))
     assert b"Traceback" not in answer
 
 
 def test_urllib_gets_an_http_error_it_understands(shared_server):
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(f"{shared_server.url}/v2/models/nope", timeout=30)  # noqa: S310
+        urllib.request.urlopen(f"{shared_server.url}/v2/models/nope", timeout=30)
     with caught.value as error:
         assert error.code == 404
         assert json.load(error) == {"error": "Model nope not found"}

@@ -8,9 +8,9 @@ import pytest
 
 
 def post(url, body=b""):
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=30) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         with error:
@@ -42,7 +42,7 @@ def test_index_is_refused_when_the_server_is_open_to_others(serve, models_folder
     server = serve(models_folder, "--host", "0.0.0.0")
     status, body = post(f"{server.url}/v2/repository/index")
     assert status == 403
-    assert 'MLSERVER_MODEL_REPOSITORY_API=on' in body["error"]
+    assert "MLSERVER_MODEL_REPOSITORY_API=on" in body["error"]
 
 
 def test_index_can_be_opened_to_others(serve, models_folder):

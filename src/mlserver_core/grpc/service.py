@@ -42,69 +42,39 @@ class InferenceService:
 
     def __mapping__(self) -> dict[str, Handler]:
         """The handlers by path, as grpclib asks for them."""
-        calls: dict[str, tuple[Answer, Any, Any]] = {
-            "ServerLive": (
-                self.server_live,
-                dataplane.ServerLiveRequest,
-                dataplane.ServerLiveResponse,
-            ),
-            "ServerReady": (
-                self.server_ready,
-                dataplane.ServerReadyRequest,
-                dataplane.ServerReadyResponse,
-            ),
-            "ModelReady": (
-                self.model_ready,
-                dataplane.ModelReadyRequest,
-                dataplane.ModelReadyResponse,
-            ),
-            "ServerMetadata": (
-                self.server_metadata,
-                dataplane.ServerMetadataRequest,
-                dataplane.ServerMetadataResponse,
-            ),
-            "ModelMetadata": (
-                self.model_metadata,
-                dataplane.ModelMetadataRequest,
-                dataplane.ModelMetadataResponse,
-            ),
-            "ModelInfer": (
-                self.model_infer,
-                self.messages.get("inference.ModelInferRequest"),
-                self.messages.get("inference.ModelInferResponse"),
-            ),
+        repository = {
+            "RepositoryIndex": self.repository_index,
+            "RepositoryModelLoad": self.load_or_unload,
+            "RepositoryModelUnload": self.load_or_unload,
         }
-        repository: dict[str, tuple[Answer, Any, Any]] = {
-            "RepositoryIndex": (
-                self.repository_index,
-                dataplane.RepositoryIndexRequest,
-                dataplane.RepositoryIndexResponse,
-            ),
-            "RepositoryModelLoad": (
-                self.load_or_unload,
-                dataplane.RepositoryModelLoadRequest,
-                dataplane.RepositoryModelLoadResponse,
-            ),
-            "RepositoryModelUnload": (
-                self.load_or_unload,
-                dataplane.RepositoryModelUnloadRequest,
-                dataplane.RepositoryModelUnloadResponse,
-            ),
+        control = {
+            "ServerLive": self.server_live,
+            "ServerReady": self.server_ready,
+            "ModelReady": self.model_ready,
+            "ServerMetadata": self.server_metadata,
+            "ModelMetadata": self.model_metadata,
+            **repository,
         }
-        mapping = self._handlers(NAME, calls | repository)
-        mapping |= self._handlers(OLD_REPOSITORY, repository)
-        _, request_type, reply_type = calls["ModelInfer"]
-        mapping[f"/{NAME}/ModelStreamInfer"] = Handler(
-            self.model_stream_infer, Cardinality.STREAM_STREAM, request_type, reply_type
-        )
-        return mapping
-
-    def _handlers(
-        self, service: str, calls: Mapping[str, tuple[Answer, Any, Any]]
-    ) -> dict[str, Handler]:
+        request_type = self.messages.get("inference.ModelInferRequest")
+        reply_type = self.messages.get("inference.ModelInferResponse")
         return {
-            f"/{service}/{name}": unary(answer, request_type, reply_type, self.limit)
-            for name, (answer, request_type, reply_type) in calls.items()
+            **self._control_handlers(NAME, control),
+            **self._control_handlers(OLD_REPOSITORY, repository),
+            f"/{NAME}/ModelInfer": unary(self.model_infer, request_type, reply_type, self.limit),
+            f"/{NAME}/ModelStreamInfer": Handler(
+                self.model_stream_infer, Cardinality.STREAM_STREAM, request_type, reply_type
+            ),
+        }
+
+    def _control_handlers(self, service: str, calls: Mapping[str, Answer]) -> dict[str, Handler]:
+        return {
+            f"/{service}/{name}": unary(
+                answer,
+                getattr(dataplane, f"{name}Request"),
+                getattr(dataplane, f"{name}Response"),
+                self.limit,
+            )
+            for name, answer in calls.items()
         }
 
     async def server_live(self, message: Any, stream: Any) -> tuple[Any, Mapping[str, Any]]:

@@ -9,8 +9,8 @@ import numpy as np
 import orjson
 
 from mlserver_core.errors import InvalidRequest, RuntimeFailed, Unsupported
-from mlserver_core.types import InferenceRequest, InferenceResponse
-from mlserver_core.types.converter import converter, structure
+from mlserver_core.types import InferenceRequest, InferenceResponse, ResponseOutput
+from mlserver_core.types.converter import structure
 
 T = TypeVar("T")
 
@@ -56,17 +56,23 @@ def encode_response(response: InferenceResponse) -> bytes:
     Raises:
         RuntimeFailed: BYTES that are no UTF-8, or values that JSON cannot carry.
     """
-    plain = {"model_name": response.model_name}
+    plain: dict[str, Any] = {"model_name": response.model_name}
     if response.model_version:
         plain["model_version"] = response.model_version
     if response.id is not None:
         plain["id"] = response.id
-    unstructured = converter().unstructure(response)
-    plain["parameters"] = unstructured.get("parameters", {})
-    plain["outputs"] = unstructured["outputs"]
-    for output in unstructured["outputs"]:
-        output["data"] = _flat(output["data"])
+    plain["parameters"] = response.parameters.to_plain() if response.parameters else {}
+    plain["outputs"] = [_encode_output(output) for output in response.outputs]
     return encode(plain)
+
+
+def _encode_output(output: ResponseOutput) -> dict[str, Any]:
+    plain: dict[str, Any] = {"name": output.name, "shape": output.shape}
+    plain["datatype"] = output.datatype
+    if output.parameters is not None:
+        plain["parameters"] = output.parameters.to_plain()
+    plain["data"] = _flat(output.data.root)
+    return plain
 
 
 def encode(value: Any) -> bytes:

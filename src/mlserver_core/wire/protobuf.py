@@ -7,9 +7,7 @@ bytes of their field, so that no Python object is made per element.
 from __future__ import annotations
 
 import logging
-import math
-import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -26,7 +24,8 @@ from mlserver_core.types import (
     TensorData,
 )
 from mlserver_core.types.datatypes import to_dtype
-from mlserver_core.types.tensors import count_elements, to_values
+from mlserver_core.types.tensors import to_values
+from mlserver_core.wire.raw import decode_raw, encode_raw
 
 logger = logging.getLogger("mlserver")
 
@@ -115,7 +114,7 @@ def encode_response(response: InferenceResponse, message: Any, *, raw: bool) -> 
         encode_parameters(output.parameters, tensor.parameters)
         values = _output_values(output)
         if raw:
-            message.raw_output_contents.append(_to_raw(values))
+            message.raw_output_contents.append(encode_raw(values))
         else:
             _fill_contents(tensor.contents, FIELDS[output.datatype], values)
 
@@ -173,7 +172,7 @@ def _decode_input(tensor: Any, raw: bytes | None) -> RequestInput:
             "send one of the two"
         )
     else:
-        data = _from_raw(tensor.name, datatype, shape, raw)
+        data = decode_raw(tensor.name, datatype, shape, raw)
     return RequestInput(
         name=tensor.name,
         shape=shape,
@@ -225,41 +224,6 @@ def _prefix(number: int, size: int) -> bytes:
     return bytes(prefix)
 
 
-def _from_raw(name: str, datatype: Datatype, shape: Sequence[int], raw: bytes) -> Any:
-    count = count_elements(name, shape)
-    if datatype is Datatype.BYTES:
-        elements = list(_split_bytes(name, raw))
-        if len(elements) != count:
-            raise InvalidRequest(
-                f"tensor {name!r}: shape {list(shape)} expects {count} elements, "
-                f"got {len(elements)} in the raw buffer"
-            )
-        return elements
-    dtype = to_dtype(datatype)
-    if len(raw) != count * dtype.itemsize:
-        raise InvalidRequest(
-            f"tensor {name!r}: shape {list(shape)} of {datatype} expects "
-            f"{count * dtype.itemsize} bytes, got {len(raw)}"
-        )
-    if datatype is Datatype.BOOL:
-        return np.frombuffer(raw, np.uint8) != 0
-    return np.frombuffer(raw, dtype.newbyteorder("<")).astype(dtype)  # a copy: writable
-
-
-def _split_bytes(name: str, raw: bytes) -> Iterator[bytes]:
-    offset = 0
-    while offset < len(raw):
-        start = offset + 4
-        end = start + struct.unpack_from("<I", raw, offset)[0] if start <= len(raw) else math.inf
-        if end > len(raw):
-            raise InvalidRequest(
-                f"tensor {name!r}: the raw buffer ends within an element; each is a 4-byte "
-                "little-endian length and that many bytes"
-            )
-        yield raw[start : int(end)]
-        offset = int(end)
-
-
 def _output_values(output: ResponseOutput) -> Any:
     """A flat array of the datatype's dtype; for BYTES a list of bytes."""
     if output.datatype is Datatype.BYTES:
@@ -293,13 +257,6 @@ def _to_bytes(output: ResponseOutput, element: Any) -> bytes:
         f"the model's answer does not fit: output {output.name!r} of datatype BYTES holds a "
         f"{type(element).__name__}"
     )
-
-
-def _to_raw(values: Any) -> bytes:
-    if isinstance(values, list):
-        return b"".join(struct.pack("<I", len(value)) + value for value in values)
-    little: np.ndarray = values.astype(values.dtype.newbyteorder("<"), copy=False)
-    return little.tobytes()
 
 
 def _fill_contents(contents: Any, field: str, values: Any) -> None:

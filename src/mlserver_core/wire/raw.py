@@ -1,0 +1,75 @@
+"""Raw tensors: little-endian, row-major, unpadded (Triton's binary tensor data extension).
+
+A BYTES element is a 4-byte little-endian length and that many bytes; a BOOL is one byte.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from mlserver_core.errors import InvalidRequest
+from mlserver_core.types import Datatype
+from mlserver_core.types.datatypes import to_dtype
+from mlserver_core.types.tensors import count_elements
+
+
+def encode_raw(values: Any) -> bytes:
+    """The raw buffer of a flat array, or of a list of ``bytes``."""
+    if isinstance(values, list):
+        return b"".join(struct.pack("<I", len(value)) + value for value in values)
+    little: np.ndarray = values.astype(values.dtype.newbyteorder("<"), copy=False)
+    return little.tobytes()
+
+
+def decode_raw(name: str, datatype: Datatype, shape: Sequence[int], raw: bytes) -> Any:
+    """The elements in a raw buffer.
+
+    Args:
+        name: the tensor's name, for the error.
+        datatype: of each element.
+        shape: the size of each dimension.
+        raw: the buffer.
+
+    Returns:
+        A flat array, writable; for BYTES a list of ``bytes``.
+
+    Raises:
+        InvalidRequest: the buffer's size is not what shape and datatype say.
+    """
+    count = count_elements(name, shape)
+    if datatype is Datatype.BYTES:
+        elements = list(_split_bytes(name, raw))
+        if len(elements) != count:
+            raise InvalidRequest(
+                f"tensor {name!r}: shape {list(shape)} expects {count} elements, "
+                f"got {len(elements)} in the raw buffer"
+            )
+        return elements
+    dtype = to_dtype(datatype)
+    if len(raw) != count * dtype.itemsize:
+        raise InvalidRequest(
+            f"tensor {name!r}: shape {list(shape)} of {datatype} expects "
+            f"{count * dtype.itemsize} bytes, got {len(raw)}"
+        )
+    if datatype is Datatype.BOOL:
+        return np.frombuffer(raw, np.uint8) != 0
+    return np.frombuffer(raw, dtype.newbyteorder("<")).astype(dtype)  # a copy: writable
+
+
+def _split_bytes(name: str, raw: bytes) -> Iterator[bytes]:
+    offset = 0
+    while offset < len(raw):
+        start = offset + 4
+        end = start + struct.unpack_from("<I", raw, offset)[0] if start <= len(raw) else math.inf
+        if end > len(raw):
+            raise InvalidRequest(
+                f"tensor {name!r}: the raw buffer ends within an element; each is a 4-byte "
+                "little-endian length and that many bytes"
+            )
+        yield raw[start : int(end)]
+        offset = int(end)
