@@ -76,7 +76,7 @@ def test_a_copy_has_the_same_type_text_arguments_and_fields(cls, way):
 @pytest.mark.parametrize("cls", ALL)
 def test_a_copy_keeps_notes(cls, way):
     error = make(cls)
-    error.add_note("seen in worker 3")
+    error.__notes__ = ["seen in worker 3"]  # what add_note() of Python 3.11 does
 
     assert COPIES[way](error).__notes__ == ["seen in worker 3"]
 

@@ -39,7 +39,7 @@ def test_settings_are_found_at_any_depth_in_order_of_their_paths(add, listing):
     for folder in ("b/deep/er", "a", "b", "."):
         add(folder, name=f"at {folder}")
     names = [model.name for model in listing().models]
-    assert names == ["at a", "at b", "at b/deep/er", "at ."]
+    assert names == ["at a", "at b/deep/er", "at b", "at ."]
 
 
 def test_hidden_folders_are_left_out(add, listing):

@@ -125,7 +125,7 @@ def _pass_on(recorded: list[warnings.WarningMessage], model: str, file: str) -> 
     for warning in recorded:
         if isinstance(warning.message, InconsistentVersionWarning):
             versions.add(warning.message.original_sklearn_version)
-        elif False:  # somebody else's: it goes where it would have gone
+        else:  # somebody else's: it goes where it would have gone
             warnings.warn_explicit(
                 warning.message, warning.category, warning.filename, warning.lineno
             )

@@ -1,0 +1,141 @@
+"""Runs the command ``mlserver`` in processes of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+
+import attrs
+import pytest
+
+LONG = 30
+
+
+@attrs.define
+class Started:
+    """A running ``mlserver start``; what it has printed so far is in ``lines``."""
+
+    process: subprocess.Popen
+    lines: list[str] = attrs.field(factory=list)
+
+    def wait_for(self, text):
+        """Reads lines of standard output until one matches; returns the match."""
+        while line := self.process.stdout.readline():
+            self.lines.append(line.rstrip("\n"))
+            if found := re.search(text, line):
+                return found
+        raise AssertionError("\n".join([f"no line matches {text!r} in:", *self.lines]))
+
+    def wait_started(self):
+        """Returns the ports of REST and gRPC once the models are loaded."""
+        rest = self.wait_for(r"REST server listening on http://127\.0\.0\.1:(\d+)$")
+        grpc = self.wait_for(r"gRPC server listening on 127\.0\.0\.1:(\d+)$")
+        self.wait_for("Started with")
+        return int(rest[1]), int(grpc[1])
+
+    def end(self, number=signal.SIGTERM):
+        """Sends a signal; returns exit code, the whole standard output and standard error."""
+        self.process.send_signal(number)
+        return self.ended()
+
+    def ended(self):
+        """Waits for the end; returns as ``end``."""
+        out, err = self.process.communicate(timeout=LONG)
+        out = "\n".join([*self.lines, out])
+        return self.process.returncode, out, err
+
+
+def environment(environ):
+    clean = {name: value for name, value in os.environ.items() if "MLSERVER" not in name}
+    return {**clean, "PYTHONUNBUFFERED": "1", **environ}
+
+
+@pytest.fixture
+def mlserver(tmp_path):
+    """Runs ``mlserver`` to its end in the test's own folder."""
+
+    def run(*arguments, **environ):
+        return subprocess.run(
+            [sys.executable, "-m", "mlserver_core.cli.main", *map(str, arguments)],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=LONG,
+            cwd=tmp_path,
+            env=environment(environ),
+        )
+
+    return run
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts ``mlserver start models`` on free ports in the test's own folder."""
+    started = []
+
+    def run(*arguments, ports=("--http-port", "0", "--grpc-port", "0"), **environ):
+        command = [sys.executable, "-m", "mlserver_core.cli.main", "start", "models"]
+        process = subprocess.Popen(
+            [*command, *ports, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+            env=environment(environ),
+        )
+        started.append(process)
+        return Started(process)
+
+    yield run
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate(timeout=LONG)
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes a file of the test's own folder: text, or a dict as JSON."""
+
+    def write_file(path, content=""):
+        file = tmp_path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(content) if isinstance(content, dict) else textwrap.dedent(content)
+        file.write_text(text, encoding="utf-8")
+        return file
+
+    return write_file
+
+
+@pytest.fixture
+def model(write):
+    """Writes a model folder, with ``models.py`` where there is code."""
+
+    def make(name="m", code=None, **settings):
+        implementation = "echo" if code is None else "models.Model"
+        values = {"implementation": implementation, **settings}
+        write(f"models/{name}/model-settings.json", values)
+        if code is not None:
+            write(f"models/{name}/models.py", code)
+
+    return make
+
+
+@pytest.fixture
+def installed(write, tmp_path):
+    """Installs a plugin for processes; returns their PYTHONPATH."""
+
+    def make(name, code):
+        write(f"site/plugin_of_test_{name}.py", code)
+        info = f"site/dist_{name}-1.2.dist-info"
+        write(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: dist-{name}\nVersion: 1.2\n")
+        write(f"{info}/entry_points.txt", f"[mlserver_core]\n{name} = plugin_of_test_{name}\n")
+        paths = [str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")]
+        return os.pathsep.join(filter(None, paths))
+
+    return make

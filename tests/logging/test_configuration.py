@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import logging
+import re
+
+import pytest
+
+from mlserver_core.logging.configuration import configure_logging
+from mlserver_core.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def logger():
+    """The logger of the server, which is as it was after each test."""
+    found = logging.getLogger("mlserver")
+    before = found.level, found.propagate, list(found.handlers)
+    found.handlers = []
+    yield found
+    found.setLevel(before[0])
+    found.propagate = before[1]
+    found.handlers = before[2]
+
+
+def test_messages_of_the_server_go_to_standard_output_one_line_each(logger, capsys):
+    configure_logging(Settings())
+    logger.getChild("rest").info("hello %s", "there")
+    captured = capsys.readouterr()
+    assert re.fullmatch(
+        r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} \[mlserver\.rest\] INFO - hello there\n",
+        captured.out,
+    )
+    assert captured.err == ""
+
+
+@pytest.mark.parametrize("debug", [True, False])
+def test_debug_messages_are_shown_when_asked_for(logger, capsys, debug):
+    configure_logging(Settings(debug=debug))
+    logger.debug("detail")
+    assert ("detail" in capsys.readouterr().out) is debug
+
+
+def test_configuring_twice_prints_each_message_once(logger, capsys):
+    configure_logging(Settings(debug=True))
+    configure_logging(Settings())
+    logger.info("hello")
+    logger.debug("detail")
+    assert capsys.readouterr().out.count("hello") == 1
+    assert len(logger.handlers) == 1
+
+
+def test_loggers_of_others_are_left_alone(logger, capsys):
+    root = logging.getLogger()
+    before = root.level, list(root.handlers)
+    configure_logging(Settings(debug=True))
+    assert (root.level, list(root.handlers)) == before
