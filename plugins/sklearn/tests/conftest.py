@@ -7,13 +7,13 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
-from mlserver_core_sklearn import SKLearnModel
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
 from mlserver_core import MLServer, ModelSettings, Settings
 from mlserver_core.types import InferenceRequest
 from mlserver_core.types.context import RequestContext
+from mlserver_core_sklearn import SKLearnModel
 
 
 class Served:

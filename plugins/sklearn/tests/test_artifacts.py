@@ -13,7 +13,6 @@ import joblib
 import pytest
 import sklearn.base
 from conftest import make_settings, make_tensor
-from mlserver_core_sklearn.artifacts import WELLKNOWN, load_artifact
 from sklearn.dummy import DummyRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -22,6 +21,7 @@ from skops import io
 
 from mlserver_core.errors import InvalidModelURI, ModelLoadError
 from mlserver_core.settings import ArtifactPolicy
+from mlserver_core_sklearn.artifacts import WELLKNOWN, load_artifact
 
 TREE = "sklearn.tree._tree.Tree"
 SAVERS = {

@@ -10,10 +10,10 @@ from importlib import metadata
 import joblib
 import pytest
 from conftest import make_settings, make_tensor
-from mlserver_core_sklearn import plugin
-from mlserver_core_sklearn.runtime import SKLearnModel
 
 from mlserver_core import MLServer, Settings
+from mlserver_core_sklearn import plugin
+from mlserver_core_sklearn.runtime import SKLearnModel
 
 HEAVY = ("sklearn", "joblib", "skops", "scipy", "pandas")
 

@@ -38,8 +38,17 @@ class StringCodec(InputCodec):
             payload: a list of ``str``.
             use_bytes: hold the elements as UTF-8 bytes rather than ``str``.
             kwargs: taken and ignored, as other codecs have options of their own.
+
+        Raises:
+            CodecError: an element is no text.
         """
         texts = list(payload)
+        for text in texts:
+            if not isinstance(text, (str, bytes, type(None))):
+                raise CodecError(
+                    f"output {name!r}: content type 'str' encodes text, "
+                    f"got {type(text).__name__}"
+                )
         return ResponseOutput(
             name=name,
             datatype=Datatype.BYTES,
