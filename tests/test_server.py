@@ -64,6 +64,34 @@ async def make():
         await server.stop()
 
 
+class Bell:
+    """A transport, and its plugin, that says when the listeners have been told to stop."""
+
+    listening = "a bell"
+    port = 0
+
+    def __init__(self):
+        self.rung = asyncio.Event()
+
+    @hookimpl
+    def mlserver_register_transports(self, registry):
+        registry.add("bell", lambda settings, engine: self)
+
+    async def start(self): ...
+
+    async def stop_listening(self):
+        self.rung.set()
+
+    async def close(self): ...
+
+
+def with_bell():
+    """The built-in plugins and a bell."""
+    plugins, bell = built_in(), Bell()
+    plugins.register("bell", bell)
+    return plugins, bell
+
+
 def url(server, path="/v2/models/m/infer"):
     return f"http://127.0.0.1:{server.transports['rest'].port}{path}"
 
@@ -409,13 +437,13 @@ async def test_a_blocked_transport_does_not_listen(make):
 
 async def test_a_rest_request_in_flight_at_stop_is_answered(make):
     gate = Gate()
-    server = make()
+    plugins, bell = with_bell()
+    server = make(plugins=plugins)
     await server.startup([model(gated(gate))])
     asked = asyncio.ensure_future(fetch(server, "/v2/models/m/infer", REQUEST))
     await gate.entered.wait()
     stopping = asyncio.ensure_future(server.stop())
-    while server.engine.ready():
-        await asyncio.sleep(0)
+    await bell.rung.wait()
     assert not stopping.done()
     gate.open.set()
     assert (await asked)[0] == 200
@@ -435,13 +463,13 @@ async def ask_grpc(server):
 
 async def test_a_grpc_request_in_flight_at_stop_is_answered(make):
     gate = Gate()
-    server = make()
+    plugins, bell = with_bell()
+    server = make(plugins=plugins)
     await server.startup([model(gated(gate))])
     asked = asyncio.ensure_future(ask_grpc(server))
     await gate.entered.wait()
     stopping = asyncio.ensure_future(server.stop())
-    while server.engine.ready():
-        await asyncio.sleep(0)
+    await bell.rung.wait()
     gate.open.set()
     assert (await asked).model_name == "m"
     await stopping
@@ -457,7 +485,8 @@ def large():
 @pytest.mark.parametrize("transport", ["rest", "grpc"])
 async def test_a_large_answer_of_a_request_in_flight_at_stop_arrives_whole(make, transport):
     gate = Gate()
-    server = make()
+    plugins, bell = with_bell()
+    server = make(plugins=plugins)
     await server.startup([model(gated(gate, large))])
     if transport == "rest":
         asked = asyncio.ensure_future(fetch(server, "/v2/models/m/infer", REQUEST))
@@ -465,8 +494,7 @@ async def test_a_large_answer_of_a_request_in_flight_at_stop_arrives_whole(make,
         asked = asyncio.ensure_future(ask_grpc(server))
     await gate.entered.wait()
     stopping = asyncio.ensure_future(server.stop())
-    while server.engine.ready():
-        await asyncio.sleep(0)
+    await bell.rung.wait()
     gate.open.set()
     answer = await asyncio.wait_for(asked, 10)
     if transport == "rest":

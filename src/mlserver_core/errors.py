@@ -59,7 +59,10 @@ class MLServerError(Exception):
         return self.message
 
 
-@attrs.define(eq=False)
+# The classes below have no slots: with them, copies would lose notes and what was set later.
+
+
+@attrs.define(eq=False, slots=False)
 class InvalidRequest(MLServerError):
     """The caller's request cannot be used; the caller must change it."""
 
@@ -67,7 +70,7 @@ class InvalidRequest(MLServerError):
     message: str
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, slots=False)
 class InferenceError(MLServerError):
     """A runtime refuses an input; the caller must change it."""
 
@@ -75,7 +78,7 @@ class InferenceError(MLServerError):
     message: str
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, slots=False)
 class CodecError(MLServerError):
     """A payload cannot be encoded or decoded; the caller must change it."""
 
@@ -83,7 +86,7 @@ class CodecError(MLServerError):
     message: str
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, slots=False)
 class ModelNotFound(MLServerError):
     """No model of this name, or not in this version."""
 
@@ -95,7 +98,7 @@ class ModelNotFound(MLServerError):
         return f"Model {named(self.name, self.version)} not found"
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, slots=False)
 class ModelNotReady(MLServerError):
     """The model is known but not loaded, or it says of itself that it is not ready."""
 
@@ -107,7 +110,7 @@ class ModelNotReady(MLServerError):
         return f"Model {named(self.name, self.version)} is not ready yet."
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, slots=False)
 class InvalidModelURI(MLServerError):
     """The artifact that ``parameters.uri`` names is not there; the operator must act."""
 
@@ -120,7 +123,7 @@ class InvalidModelURI(MLServerError):
         return f"Invalid URI specified for model {self.name}{where}"
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, slots=False)
 class Unsupported(MLServerError):
     """The server or the model does not offer this; the caller must do without."""
 
@@ -128,7 +131,7 @@ class Unsupported(MLServerError):
     message: str
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, slots=False)
 class TooLarge(MLServerError):
     """A body or message is above the limit the operator set."""
 
@@ -136,7 +139,7 @@ class TooLarge(MLServerError):
     message: str
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, slots=False)
 class PermissionDenied(MLServerError):
     """The operator does not allow this call."""
 
@@ -144,7 +147,7 @@ class PermissionDenied(MLServerError):
     message: str
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, slots=False)
 class RuntimeFailed(MLServerError):
     """The model's own code raised; the author of the runtime must act."""
 
@@ -152,7 +155,7 @@ class RuntimeFailed(MLServerError):
     message: str
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, slots=False)
 class InternalError(MLServerError):
     """A bug of ours; the text names the request to look for in the log."""
 
@@ -160,7 +163,7 @@ class InternalError(MLServerError):
     message: str
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, slots=False)
 class SettingsError(Exception):
     """Settings cannot be used; the operator must act. Holds every problem found."""
 
@@ -170,7 +173,7 @@ class SettingsError(Exception):
         return "\n".join(self.problems)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, slots=False)
 class PluginError(Exception):
     """A plugin cannot be used; its author, or the operator who installed it, must act."""
 
@@ -181,7 +184,7 @@ class PluginError(Exception):
         return f"plugin {self.plugin!r}: {self.message}"
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, slots=False)
 class ModelLoadError(Exception):
     """A model cannot be loaded; the operator or the author of its runtime must act."""
 
@@ -192,7 +195,7 @@ class ModelLoadError(Exception):
         return f"model {self.name!r} failed to load: {self.message}"
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, slots=False)
 class StartupError(Exception):
     """The server cannot start; the operator must act."""
 

@@ -78,10 +78,14 @@ def start(tmp_path):
     """Starts ``mlserver start models`` on free ports in the test's own folder."""
     started = []
 
+    script = tmp_path / "bin" / "mlserver"
+    script.parent.mkdir()
+    # As pip writes it: unlike "python -m", it leaves the current folder off the path.
+    script.write_text("from mlserver_core.cli.main import main\nmain()\n")
+
     def run(*arguments, ports=("--http-port", "0", "--grpc-port", "0"), **environ):
-        command = [sys.executable, "-m", "mlserver_core.cli.main", "start", "models"]
         process = subprocess.Popen(
-            [*command, *ports, *arguments],
+            [sys.executable, str(script), "start", "models", *ports, *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -239,7 +239,7 @@ def test_an_unknown_key_warns_and_with_strict_ends_the_start(start, model, write
     assert "htp_port: unknown key; did you mean 'http_port'?" in err
     assert no_traceback(out + err)
     write("models/settings.json", {})
-    code, out, err = start("--strict").ended()
+    code, _, err = start("--strict").ended()
     assert code == 1
     assert "implementaton: unknown key" in err
 
@@ -324,8 +324,7 @@ def test_code_of_the_current_folder_shadows_no_installed_package(start, model, w
         code="import orjson, aiohttp\n"
         + "\n".join(line.removeprefix("    ") for line in ANSWER.splitlines())
     )
-    command_is_installed = start()
-    command_is_installed.wait_started()
+    start().wait_started()
 
 
 def test_the_log_of_requests_is_shown_with_debug_only(start, model):
@@ -356,7 +355,7 @@ def test_a_plugin_that_serves_is_part_of_the_server(start, model, installed):
     model(implementation="greeter")
     server = start(PYTHONPATH=path)
     server.wait_for("greetings")
-    code, out, err = start(PYTHONPATH=path, MLSERVER_BLOCK_PLUGINS="greeter").ended()
+    code, _, err = start(PYTHONPATH=path, MLSERVER_BLOCK_PLUGINS="greeter").ended()
     assert code == 1
     assert "there is no runtime 'greeter'" in err
     assert "Plugin 'greeter' is blocked" not in err

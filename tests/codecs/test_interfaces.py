@@ -44,7 +44,10 @@ class WordsRequest(SingleInputRequestCodec):
             lambda: Words.decode_output(ResponseOutput(**TENSOR)),
             "codec 'words' does not decode outputs",
         ),
-        (lambda: Words.decode_input(RequestInput(**TENSOR)), "codec 'words' does not decode inputs"),
+        (
+            lambda: Words.decode_input(RequestInput(**TENSOR)),
+            "codec 'words' does not decode inputs",
+        ),
         (lambda: RequestCodec.encode_response("m", 1), "codec '' does not encode responses"),
         (
             lambda: RequestCodec.decode_response(InferenceResponse(outputs=[])),

@@ -91,9 +91,7 @@ def test_an_array_is_decoded_without_a_copy():
     "array", [np.frombuffer(b"\0" * 8, np.float32), np.broadcast_to(np.float32(1), (2,))]
 )
 def test_a_decoded_array_is_writable(array):
-    made = NumpyCodec.decode_input(
-        RequestInput(name="x", shape=[2], datatype="FP32", data=array)
-    )
+    made = NumpyCodec.decode_input(RequestInput(name="x", shape=[2], datatype="FP32", data=array))
     made[0] = 7
 
     assert made[0] == 7
@@ -149,16 +147,26 @@ def test_encoding_does_not_copy_numbers():
 @pytest.mark.parametrize(
     ("payload", "text"),
     [
-        (np.array([1, "a"], object), "output 'y': an object array may hold str and bytes only, got int; give the array a numeric dtype"),
-        (np.array([{}], object), "output 'y': an object array may hold str and bytes only, got dict; give the array a numeric dtype"),
-        (np.array([1j]), "output 'y': numpy dtype complex128 has no V2 datatype; use one of bool, uint8, uint16, uint32, uint64, int8, int16, int32, int64, float16, float32, float64, bfloat16, object"),
+        (
+            np.array([1, "a"], object),
+            "an object array may hold str and bytes only, got int; give the array a numeric dtype",
+        ),
+        (
+            np.array([{}], object),
+            "an object array may hold str and bytes only, got dict; give the array a numeric dtype",
+        ),
+        (
+            np.array([1j]),
+            "numpy dtype complex128 has no V2 datatype; use one of bool, uint8, uint16, uint32, "
+            "uint64, int8, int16, int32, int64, float16, float32, float64, bfloat16, object",
+        ),
     ],
 )
 def test_what_has_no_datatype_is_refused_and_the_output_named(payload, text):
     with pytest.raises(CodecError) as caught:
         NumpyCodec.encode_output("y", payload)
 
-    assert str(caught.value) == text
+    assert str(caught.value) == f"output 'y': {text}"
 
 
 def test_arrays_and_nothing_else_find_this_codec():
@@ -206,3 +214,11 @@ def test_any_text_and_bytes_are_decoded_as_they_were_encoded(elements):
 
     assert made.shape == (len(elements), 1)
     assert made.reshape(-1).tolist() == elements
+
+
+def test_one_long_text_among_short_ones_does_not_pad_them_all():
+    texts = ["x" * 1_000_000, *["y"] * 50_000]  # as a str array 200 GB
+    tensor = RequestInput(name="x", shape=[len(texts)], datatype="BYTES", data=texts)
+    array = NumpyCodec.decode_input(tensor)
+    assert array.dtype == object
+    assert array.tolist() == texts

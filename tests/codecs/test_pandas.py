@@ -126,9 +126,7 @@ def test_two_columns_of_one_name_are_refused():
         PandasCodec.encode_outputs(pd.DataFrame([[1, 2]], columns=["a", "a"]))
 
 
-@pytest.mark.parametrize(
-    "values", [pd.to_datetime(["2020-01-01"]), [1j], [{"a": 1}], [["a", "b"]]]
-)
+@pytest.mark.parametrize("values", [pd.to_datetime(["2020-01-01"]), [1j], [{"a": 1}], [["a", "b"]]])
 def test_a_column_without_datatype_is_refused_and_named(values):
     with pytest.raises(CodecError, match="'when'"):
         PandasCodec.encode_outputs(pd.DataFrame({"when": values}))

@@ -69,7 +69,7 @@ async def test_a_model_that_lowers_ready_is_not_ready_until_it_raises_it_again(s
     assert not engine.model_ready("m")
     assert not engine.ready()
     assert states(engine) == [("m", None, "UNAVAILABLE", "")]
-    with pytest.raises(ModelNotReady, match="Model m is not ready yet."):
+    with pytest.raises(ModelNotReady, match=r"Model m is not ready yet\."):
         await ask(engine)
     models[0].ready = True
     await ask(engine)

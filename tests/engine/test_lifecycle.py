@@ -159,7 +159,7 @@ async def test_a_failed_load_leaves_no_thread_behind(start):
         def load(self):
             raise ValueError
 
-    await reason(start, settings(Failing, name="m"))
+    await reason(start, settings(Failing))
     for thread in threading.enumerate():
         if thread.name.startswith(THREAD_PREFIX + "m"):
             thread.join(10)
@@ -189,8 +189,14 @@ async def test_unloading_forgets_the_modules_of_the_folder(start, folder_model, 
 
 @pytest.mark.parametrize(
     ("server", "model", "allowed"),
-    [(True, None, True), (True, True, True), (True, False, False), (False, None, False)]
-    + [(False, True, False), (False, False, False)],
+    [
+        (True, None, True),
+        (True, True, True),
+        (True, False, False),
+        (False, None, False),
+        (False, True, False),
+        (False, False, False),
+    ],
 )
 async def test_a_model_may_tighten_the_rule_for_pickles_but_not_loosen_it(
     start, server, model, allowed

@@ -366,7 +366,7 @@ def test_type_hints_that_are_postponed_resolve_in_the_module_of_the_space(open_s
         space = open_space(name, {"models.py": code, "helpers.py": helpers})
         models, base = space.import_module("models"), space.import_module("helpers")
         assert models.HINTS == {"mark": base.Mark, "size": models.Size}
-        assert models.METHOD == {"by": models.Size, "return": typing.Optional[models.Thing]}
+        assert models.METHOD == {"by": models.Size, "return": models.Thing | None}
         assert typing.get_type_hints(models.Thing) == models.HINTS
         assert [field.name for field in dataclasses.fields(models.Point)] == ["x"]
 

@@ -70,12 +70,15 @@ async def test_exceptions_come_through(executor, kind, method):
     async def fail_later(*_):
         raise ValueError(method)
 
-    model = kind()
-    setattr(model, method, fail if kind is Plain else fail_later)
-    with pytest.raises(ValueError, match=method):
+    async def run_all():
         await executor.load(lambda: model)
         await executor.predict(None)
         await executor.unload()
+
+    model = kind()
+    setattr(model, method, fail if kind is Plain else fail_later)
+    with pytest.raises(ValueError, match=method):
+        await run_all()
 
 
 async def test_a_model_that_cannot_be_made_fails_the_load(executor):

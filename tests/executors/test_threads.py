@@ -18,7 +18,7 @@ async def load():
     """Loads models, and ends their threads at the end."""
     executors = []
 
-    async def make(predict, *, threads=1, name="m", **methods):
+    async def make(predict, *, threads=1, name="of-this-test", **methods):
         model = type("Model", (), {"ready": False, "load": nothing, "unload": nothing})()
         for method, function in {"predict": predict, **methods}.items():
             setattr(model, method, function)
@@ -94,7 +94,7 @@ async def test_one_thread_takes_one_call_at_a_time_in_order(load):
     await asyncio.gather(*(executor.predict(number) for number in range(50)))
     assert order == list(range(50))
     assert set(most) == {1}
-    assert len(threads_of("m")) == 1
+    assert len(threads_of("of-this-test")) == 1
 
 
 async def test_a_second_call_waits_for_the_first(load):
@@ -123,7 +123,7 @@ async def test_two_threads_take_two_calls_at_once(load):
     together = threading.Barrier(2, timeout=LONG)
     executor = await load(lambda payload: together.wait() >= 0, threads=2)
     assert await asyncio.gather(executor.predict(1), executor.predict(2)) == [True, True]
-    assert len(threads_of("m")) == 2
+    assert len(threads_of("of-this-test")) == 2
 
 
 async def test_an_async_predict_runs_on_the_event_loop(load):
@@ -138,7 +138,10 @@ async def test_a_plain_function_that_returns_a_coroutine_is_awaited(load):
     async def answer(payload):
         return payload, threading.current_thread()
 
-    executor = await load(lambda payload: answer(payload))
+    def predict(payload):
+        return answer(payload)
+
+    executor = await load(predict)
     assert await executor.predict(1) == (1, threading.current_thread())
 
 
@@ -182,7 +185,7 @@ async def test_load_and_unload_run_in_the_thread_of_the_model(load):
 async def test_unload_ends_the_threads(load):
     executor = await load(nothing, threads=2)
     await asyncio.gather(executor.predict(None), executor.predict(None))
-    threads = threads_of("m")
+    threads = threads_of("of-this-test")
     assert threads
     await executor.unload()
     for thread in threads:
@@ -203,7 +206,7 @@ async def test_unload_ends_the_threads_also_when_the_model_fails_to_unload(load)
 
     executor = await load(nothing, unload=unload_async)
     await executor.predict(None)
-    [thread] = threads_of("m")
+    [thread] = threads_of("of-this-test")
     with pytest.raises(ValueError, match="stuck"):
         await executor.unload()
     thread.join(LONG)

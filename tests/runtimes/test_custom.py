@@ -29,7 +29,8 @@ from mlserver_core.types import InferenceResponse
 class MyModel:
     def predict(self, payload):
         values = NumpyCodec.decode_input(payload.inputs[0])
-        return InferenceResponse(outputs=[NumpyCodec.encode_output("sum", values.sum(keepdims=True))])
+        total = NumpyCodec.encode_output("sum", values.sum(keepdims=True))
+        return InferenceResponse(outputs=[total])
 
 def load_my_custom_model():
     return MyModel()

@@ -62,9 +62,7 @@ class Model:
         self.file.parent.mkdir(exist_ok=True)
         self.file.write_text(file if isinstance(file, str) else json.dumps(file))
         (self.folder / ".env").write_text(dotenv)
-        return load_model_settings(
-            self.file, env or {}, dotenv=self.folder / ".env", strict=strict
-        )
+        return load_model_settings(self.file, env or {}, dotenv=self.folder / ".env", strict=strict)
 
     def problems(self, *args, **options):
         with pytest.raises(SettingsError) as caught:
@@ -162,7 +160,9 @@ def test_logging_settings_are_a_path_or_an_object(server, value):
     assert server.load({"logging_settings": value}).value.logging_settings == value
 
 
-@pytest.mark.parametrize(("text", "value"), [("/a.ini", "/a.ini"), ('{"version": 1}', {"version": 1})])
+@pytest.mark.parametrize(
+    ("text", "value"), [("/a.ini", "/a.ini"), ('{"version": 1}', {"version": 1})]
+)
 def test_logging_settings_from_a_variable(server, text, value):
     env = {"MLSERVER_LOGGING_SETTINGS": text}
 
@@ -184,7 +184,9 @@ def test_words_for_true_and_false_in_variables(server, text, value):
 
 
 def test_an_empty_variable_unsets_what_may_be_unset(server):
-    loaded = server.load({"grpc_max_message_length": 5}, env={"MLSERVER_GRPC_MAX_MESSAGE_LENGTH": ""})
+    loaded = server.load(
+        {"grpc_max_message_length": 5}, env={"MLSERVER_GRPC_MAX_MESSAGE_LENGTH": ""}
+    )
 
     assert loaded.value.grpc_max_message_length is None
 

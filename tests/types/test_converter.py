@@ -189,9 +189,7 @@ def test_data_is_not_copied():
 def test_parameters_take_any_name_and_value():
     value = {"content_type": "np", "a": [1, {"b": None}], "self": 1}
 
-    assert structure(value, Parameters) == Parameters(
-        **{"content_type": "np", "a": [1, {"b": None}], "self": 1}
-    )
+    assert structure(value, Parameters) == Parameters(**value)
 
 
 def test_any_mapping_is_an_object():

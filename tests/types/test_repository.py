@@ -48,10 +48,10 @@ def test_ready_is_true_or_false_only(value, shown):
 
 def test_an_unknown_state_is_refused_with_its_place():
     with pytest.raises(InvalidRequest) as caught:
-        structure({"root": [ITEM | {"state": "GONE"}]}, RepositoryIndexResponse)
+        structure(ITEM | {"state": "GONE"}, RepositoryIndexResponseItem)
 
     assert str(caught.value) == (
-        "root[0].state: expected one of UNKNOWN, READY, UNAVAILABLE, LOADING, UNLOADING, got 'GONE'"
+        "state: expected one of UNKNOWN, READY, UNAVAILABLE, LOADING, UNLOADING, got 'GONE'"
     )
 
 

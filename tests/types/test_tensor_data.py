@@ -92,7 +92,7 @@ def test_membership_and_reversal_work_as_in_a_list():
 )
 def test_equal_to_lists_arrays_and_tensor_data_of_the_same_elements(other):
     assert TensorData(MATRIX) == other
-    assert not TensorData(MATRIX) != other
+    assert (TensorData(MATRIX) != other) is False
 
 
 @pytest.mark.parametrize("other", [MATRIX + 1, MATRIX.T, MATRIX.reshape(-1), [1], [[1], [2, 3]], 5])
@@ -137,6 +137,7 @@ def test_array_copies_and_converts_as_numpy_says():
     assert converted.tolist() == MATRIX.tolist()
 
 
+@pytest.mark.skipif(np.lib.NumpyVersion(np.__version__) < "2.0.0", reason="numpy 1 just copies")
 def test_a_copy_that_cannot_be_avoided_is_an_error_where_none_is_allowed():
     data = TensorData(MATRIX)
 

@@ -127,9 +127,9 @@ def test_null_is_refused_elsewhere_with_its_position(datatype):
         (D.BF16, [1e39], "the value 1e+39"),
         (D.BOOL, [1, 2], "the value 2"),
         (D.BOOL, [-1], "the value -1"),
-        (D.BOOL, [1.0], "the value 1.0"),
-        (D.INT32, [True, False], "the boolean true"),
-        (D.FP32, [False], "the boolean false"),
+        (D.BOOL, [1.0], "element 0 is the value 1.0"),
+        (D.INT32, [True, False], "element 0 is the boolean true"),
+        (D.FP32, [False], "element 0 is the boolean false"),
     ],
 )
 def test_a_value_the_datatype_cannot_hold_is_refused_and_named(datatype, data, shown):
@@ -312,7 +312,7 @@ def test_an_array_of_another_dtype_is_converted_if_every_value_fits(datatype, ar
     made = to_elements("x", datatype, [len(expected)], array)
 
     assert made.dtype == to_dtype(datatype)
-    np.testing.assert_array_equal(made.astype(object).astype("O"), np.array(expected, object))
+    assert str(made.tolist()) == str(expected)  # as text, in which nan is nan
 
 
 @pytest.mark.parametrize(
@@ -505,14 +505,13 @@ def test_any_mix_of_integers_and_whole_floats_is_exact(datatype, data):
 
 
 @modest
-@given(
-    st.sampled_from([D.FP16, D.FP32, D.BF16]), st.floats(allow_nan=False, allow_infinity=False)
-)
+@given(st.sampled_from([D.FP16, D.FP32, D.BF16]), st.floats(allow_nan=False, allow_infinity=False))
 def test_any_finite_float_stays_finite_or_is_refused(datatype, value):
     try:
         made = to_elements("x", datatype, [1], [value])
     except InvalidRequest as error:
-        assert str(error) == f"tensor 'x': the value {value} does not fit datatype {datatype}"
+        text = f"tensor 'x': the value {value} does not fit datatype {datatype}"
+        assert str(error) == text  # noqa: PT017  # of those that are refused
         assert abs(value) >= 65520
     else:
         assert math.isfinite(float(made[0]))
@@ -531,7 +530,7 @@ def test_any_json_is_a_tensor_or_refused(datatype, shape, data):
     try:
         made = to_elements("x", datatype, shape, data)
     except InvalidRequest as error:
-        assert str(error).startswith("tensor 'x': ")
+        assert str(error).startswith("tensor 'x': ")  # noqa: PT017  # of those that are refused
         return
     if datatype is D.BYTES:
         assert all(isinstance(each, (str, bytes, type(None))) for each in made)
@@ -547,3 +546,10 @@ def test_any_strings_are_kept_as_they_are(elements):
 
     assert made == elements
     assert list(map(type, made)) == list(map(type, elements))
+
+
+def test_text_among_numbers_is_refused_before_numpy_pads_it_to_the_longest():
+    data = ["x" * 1_000_000, *["1"] * 50_000]  # as a str array 200 GB
+    text = refusal(D.FP32, [len(data)], data)
+    assert text.startswith("tensor 'x': element 0 is the string 'xxx")
+    assert len(text) < 200

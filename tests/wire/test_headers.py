@@ -73,7 +73,9 @@ def test_a_name_that_is_ours_or_no_name_is_dropped_with_a_warning(caplog, name):
     ]
 
 
-@pytest.mark.parametrize("value", ["a\r\nb", "a\nb", "a\rb", "\0", "a\tb", "\x1b[0m", "\x7f", "a\n"])
+@pytest.mark.parametrize(
+    "value", ["a\r\nb", "a\nb", "a\rb", "\0", "a\tb", "\x1b[0m", "\x7f", "a\n"]
+)
 def test_a_value_with_control_characters_is_dropped_with_a_warning(caplog, value):
     assert sendable({"X-Mine": value}) == {}
     assert [record.getMessage() for record in caplog.records] == [

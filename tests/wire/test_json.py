@@ -122,7 +122,7 @@ def test_a_body_that_is_no_request_is_refused_with_the_place(body, text):
 
 @pytest.mark.parametrize("body", [b"\xff", b'"\xff"', b'{"inputs": NaN}', b"{" * 2000, b"{} {}"])
 def test_what_is_no_json_is_refused(body):
-    with pytest.raises(InvalidRequest, match="^the request body is not valid JSON: "):
+    with pytest.raises(InvalidRequest, match=r"^the request body is not valid JSON: "):
         decode_request(body, {})
 
 

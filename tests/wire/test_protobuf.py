@@ -128,17 +128,16 @@ def test_every_kind_of_parameter_is_read():
 
     parameters = decode_request(message)[0].parameters
 
-    assert parameters == Parameters(
-        **{
-            "bool": False,
-            "int64": -(2**63),
-            "uint64": 2**64 - 1,
-            "double": 0.5,
-            "string": "",
-            "nothing": None,
-            "self": 0,
-        }
-    )
+    expected = {
+        "bool": False,
+        "int64": -(2**63),
+        "uint64": 2**64 - 1,
+        "double": 0.5,
+        "string": "",
+        "nothing": None,
+        "self": 0,
+    }
+    assert parameters == Parameters(**expected)
     assert parameters.bool is False
 
 
@@ -315,7 +314,12 @@ def test_raw_contents_belong_to_inputs_in_order():
             f"shape [{2**40}, {2**40}] of FP32 expects {2**82} bytes, got 0",
         ),
         (D.BYTES, [3], pack([b"a"]), "shape [3] expects 3 elements, got 1 in the raw buffer"),
-        (D.BYTES, [2, 2], pack([b"a"] * 2), "shape [2, 2] expects 4 elements, got 2 in the raw buffer"),
+        (
+            D.BYTES,
+            [2, 2],
+            pack([b"a"] * 2),
+            "shape [2, 2] expects 4 elements, got 2 in the raw buffer",
+        ),
         (D.BYTES, [0], pack([b""]), "shape [0] expects 0 elements, got 1 in the raw buffer"),
         (
             D.FP32,
@@ -486,7 +490,10 @@ def test_an_empty_typed_output_has_empty_contents():
             {"datatype": "INT8", "data": [300]},
             "tensor 'y': the value 300 does not fit datatype INT8",
         ),
-        ({"data": [[1], [2, 3]]}, "tensor 'y': data is nested unevenly; every row must have the same length"),
+        (
+            {"data": [[1], [2, 3]]},
+            "tensor 'y': data is nested unevenly; every row must have the same length",
+        ),
         ({"data": 5}, "tensor 'y': expected a list of values, got the value 5"),
         ({"datatype": "BYTES", "data": [1]}, "output 'y' of datatype BYTES holds a int"),
     ],
@@ -527,7 +534,10 @@ def test_every_kind_of_parameter_is_written():
     )
 
     assert {
-        name: (value.WhichOneof("parameter_choice"), getattr(value, value.WhichOneof("parameter_choice")))
+        name: (
+            value.WhichOneof("parameter_choice"),
+            getattr(value, value.WhichOneof("parameter_choice")),
+        )
         for name, value in message.parameters.items()
     } == {
         "bool": ("bool_param", True),
@@ -650,7 +660,7 @@ def test_any_raw_buffer_of_bytes_is_read_or_refused(raw, count):
     try:
         request, _ = decode_request(message_of(D.BYTES, [count], raw=raw))
     except InvalidRequest as error:
-        assert str(error).startswith("tensor 'x': ")
+        assert str(error).startswith("tensor 'x': ")  # noqa: PT017  # of those that are refused
     else:
         assert pack(request.inputs[0].data) == raw
 

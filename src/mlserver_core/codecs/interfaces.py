@@ -118,7 +118,7 @@ class SingleInputRequestCodec(RequestCodec):
     @classmethod
     def decode_response(cls, response: InferenceResponse) -> Any:
         """The value of the one output; raises CodecError when there are more or none."""
-        cls._check_single(len(response.outputs))
+        cls._check_single(len(response.outputs), "output")
         return cls.InputCodec.decode_output(response.outputs[0])
 
     @classmethod
@@ -130,12 +130,13 @@ class SingleInputRequestCodec(RequestCodec):
     @classmethod
     def decode_request(cls, request: InferenceRequest) -> Any:
         """The value of the one input; raises CodecError when there are more or none."""
-        cls._check_single(len(request.inputs))
+        cls._check_single(len(request.inputs), "input")
         return cls.InputCodec.decode_input(request.inputs[0])
 
     @classmethod
-    def _check_single(cls, count: int) -> None:
+    def _check_single(cls, count: int, kind: str) -> None:
         if count != 1:
             raise CodecError(
-                f"content type {cls.ContentType!r} only supports a single input tensor, got {count}"
+                f"content type {cls.ContentType!r} only supports a single {kind} tensor, "
+                f"got {count}"
             )

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mlserver_core.codecs.interfaces import InputCodec, SingleInputRequestCodec
-from mlserver_core.errors import CodecError
+from mlserver_core.errors import CodecError, InvalidRequest
 from mlserver_core.types import (
     Datatype,
     Parameters,
@@ -33,13 +33,18 @@ class NumpyCodec(InputCodec):
     def encode_output(cls, name: str, payload: Any, **kwargs: Any) -> ResponseOutput:
         """The array as a tensor; ``[N]`` becomes ``[N, 1]``, and a scalar ``[1]``."""
         array = np.asarray(payload)
-        datatype = to_datatype(array.dtype)
+        try:
+            datatype = to_datatype(array.dtype)
+        except InvalidRequest as error:
+            raise CodecError(f"output {name!r}: {error}") from None
         shape = {0: [1], 1: [*array.shape, 1]}.get(array.ndim, list(array.shape))
         return ResponseOutput(
             name=name,
             datatype=datatype,
             shape=shape,
-            data=TensorData(_strings(name, array) if datatype is Datatype.BYTES else array),
+            data=TensorData(
+                _strings(name, array) if datatype is Datatype.BYTES else np.atleast_1d(array)
+            ),
             parameters=Parameters(content_type=cls.ContentType),
         )
 
@@ -70,14 +75,24 @@ def _to_array(tensor: RequestInput | ResponseOutput) -> np.ndarray:
     elements = to_elements(tensor.name, tensor.datatype, tensor.shape, tensor.data.root)
     if tensor.datatype is not Datatype.BYTES:
         array: np.ndarray = elements.reshape(tensor.shape)
-        return array
-    if all(isinstance(element, str) for element in elements):
-        texts = np.array(elements)
+        return array if array.flags.writeable else array.copy()
+    if all(isinstance(element, str) for element in elements) and _fits_str_array(elements):
+        texts = np.array(elements, dtype=str)
     else:
         texts = np.empty(len(elements), dtype=object)
         texts[:] = elements
     size = int(np.prod(tensor.shape, dtype=np.int64))
     return texts.reshape(tensor.shape) if texts.size == size else texts
+
+
+def _fits_str_array(texts: list[str]) -> bool:
+    """May these texts be a ``str`` array, which pads each to the longest and drops zeros at
+    its end? One long text among many short ones would take memory out of all proportion.
+    """
+    longest = max(map(len, texts), default=0)
+    padded = longest * len(texts)
+    in_proportion = padded <= 16 * sum(map(len, texts)) + 2**20
+    return in_proportion and not any(text.endswith("\0") for text in texts)
 
 
 def _strings(name: str, array: np.ndarray) -> list[Any]:

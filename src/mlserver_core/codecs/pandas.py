@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -39,7 +41,7 @@ class PandasCodec(RequestCodec):
     @classmethod
     def encode_outputs(cls, payload: Any) -> list[ResponseOutput]:
         """One output per column; raises CodecError for a column with no datatype."""
-        return [NumpyCodec.encode_output(str(name), payload[name].to_numpy()) for name in payload]
+        return [NumpyCodec.encode_output(name, column) for name, column in _columns(payload)]
 
     @classmethod
     def encode_response(
@@ -61,7 +63,7 @@ class PandasCodec(RequestCodec):
     @classmethod
     def encode_request(cls, payload: Any, **kwargs: Any) -> InferenceRequest:
         """A request with one input per column."""
-        columns = [NumpyCodec.encode_input(str(name), payload[name].to_numpy()) for name in payload]
+        columns = [NumpyCodec.encode_input(name, column) for name, column in _columns(payload)]
         return InferenceRequest(parameters=Parameters(content_type=cls.ContentType), inputs=columns)
 
     @classmethod
@@ -74,6 +76,24 @@ class PandasCodec(RequestCodec):
         return _to_frame(request.inputs)
 
 
+def _columns(frame: Any) -> Iterator[tuple[str, np.ndarray]]:
+    """Name and values of each column; text that is missing becomes None."""
+    names = [str(name) for name in frame.columns]
+    _check_names(names)
+    for position, name in enumerate(names):
+        column = frame.iloc[:, position]
+        values = column.to_numpy()
+        if values.dtype == object:
+            values = np.where(column.isna(), None, values)
+        yield name, values
+
+
+def _check_names(names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise CodecError(f"{names.count(name)} columns are called {name!r}")
+
+
 def _to_frame(tensors: list[RequestInput] | list[ResponseOutput]) -> Any:
     try:
         import pandas as pd
@@ -81,6 +101,7 @@ def _to_frame(tensors: list[RequestInput] | list[ResponseOutput]) -> Any:
         raise CodecError(
             "content type 'pd' needs pandas on the server: pip install 'mlserver-core[pandas]'"
         ) from None
+    _check_names([tensor.name for tensor in tensors])
     columns = {tensor.name: _to_column(tensor) for tensor in tensors}
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
@@ -89,6 +110,10 @@ def _to_frame(tensors: list[RequestInput] | list[ResponseOutput]) -> Any:
 
 
 def _to_column(tensor: RequestInput | ResponseOutput) -> Any:
+    if math.prod(tensor.shape[1:]) != 1:
+        raise CodecError(
+            f"tensor {tensor.name!r}: a column has shape [N] or [N, 1], got {tensor.shape}"
+        )
     if tensor.datatype is Datatype.BYTES:
         return StringCodec.decode_input(tensor)  # type: ignore[arg-type]  # the fields are equal
     array = (
@@ -96,8 +121,4 @@ def _to_column(tensor: RequestInput | ResponseOutput) -> Any:
         if isinstance(tensor, RequestInput)
         else NumpyCodec.decode_output(tensor)
     )
-    if array.size != (array.shape[0] if array.ndim else 1):
-        raise CodecError(
-            f"tensor {tensor.name!r}: a column has shape [N] or [N, 1], got {list(array.shape)}"
-        )
     return np.reshape(array, -1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from mlserver_core.codecs.interfaces import InputCodec, SingleInputRequestCodec
@@ -14,6 +13,7 @@ from mlserver_core.types import (
     ResponseOutput,
     TensorData,
 )
+from mlserver_core.types.tensors import to_elements
 
 
 class StringCodec(InputCodec):
@@ -40,20 +40,14 @@ class StringCodec(InputCodec):
             kwargs: taken and ignored, as other codecs have options of their own.
 
         Raises:
-            CodecError: an element is no text.
+            CodecError: an element is no text, or has no UTF-8.
         """
-        texts = list(payload)
-        for text in texts:
-            if not isinstance(text, (str, bytes, type(None))):
-                raise CodecError(
-                    f"output {name!r}: content type 'str' encodes text, "
-                    f"got {type(text).__name__}"
-                )
+        texts = [_encode(name, text, use_bytes=use_bytes) for text in payload]
         return ResponseOutput(
             name=name,
             datatype=Datatype.BYTES,
             shape=[len(texts), 1],
-            data=TensorData([_encode(text) for text in texts] if use_bytes else texts),
+            data=TensorData(texts),
             parameters=Parameters(content_type=cls.ContentType),
         )
 
@@ -80,8 +74,15 @@ class StringRequestCodec(SingleInputRequestCodec):
     InputCodec: ClassVar[type[InputCodec]] = StringCodec
 
 
-def _encode(text: Any) -> Any:
-    return text.encode() if isinstance(text, str) else text
+def _encode(name: str, text: Any, *, use_bytes: bool) -> Any:
+    if not isinstance(text, (str, bytes, type(None))):
+        raise CodecError(
+            f"output {name!r}: content type 'str' encodes text, got {type(text).__name__}"
+        )
+    try:
+        return text.encode() if use_bytes and isinstance(text, str) else text
+    except UnicodeEncodeError as error:
+        raise CodecError(f"output {name!r}: {error}") from None
 
 
 def _decode(tensor: RequestInput | ResponseOutput) -> list[str | None]:
@@ -90,16 +91,8 @@ def _decode(tensor: RequestInput | ResponseOutput) -> list[str | None]:
             f"tensor {tensor.name!r}: content type 'str' needs datatype BYTES, "
             f"got {tensor.datatype}"
         )
-    root = tensor.data.root
-    return [_text(tensor.name, each) for each in _leaves([root] if isinstance(root, str) else root)]
-
-
-def _leaves(elements: Any) -> Iterator[Any]:
-    for each in elements:
-        if isinstance(each, (list, tuple)):
-            yield from _leaves(each)
-        else:
-            yield each
+    elements = to_elements(tensor.name, tensor.datatype, tensor.shape, tensor.data.root)
+    return [_text(tensor.name, each) for each in elements]
 
 
 def _text(name: str, element: Any) -> str | None:

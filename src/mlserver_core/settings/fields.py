@@ -7,6 +7,8 @@ from typing import Any
 
 import attrs
 
+from mlserver_core.types.converter import show
+
 
 class Effect(enum.Enum):
     """What setting a setting does today."""
@@ -44,10 +46,16 @@ def at_least(minimum: float) -> Any:
     """A validator for numbers; raises ValueError below ``minimum``."""
 
     def check(_: object, __: attrs.Attribute[Any], value: Any) -> None:
-        if value is not None and value < minimum:
+        if value is not None and not value >= minimum:
             raise ValueError(f"expected at least {minimum}, got {value}")
 
     return check
+
+
+def path_or_object(_: object, __: attrs.Attribute[Any], value: Any) -> None:
+    """A validator for settings that are an object or the path of a file that holds one."""
+    if not isinstance(value, (str, dict, type(None))):
+        raise ValueError(f"expected a path or an object, got {show(value)}")  # noqa: TRY004  # as every validator
 
 
 def port(_: object, __: attrs.Attribute[Any], value: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -138,29 +138,30 @@ def load_implicit_model(
 def _load_model(
     file: Source, environ: Mapping[str, str], dotenv: Path | None, *, strict: bool
 ) -> Loaded[ModelSettings]:
-    variables = (read_dotenv(dotenv) if dotenv else {}) | dict(environ)
-    model = from_variables("environment", variables, MODEL_PREFIX, ModelSettings)
-    parameters = from_variables("environment", variables, MODEL_PREFIX, ModelParameters)
-    merged = dict(model.values)
-    given = file.values.get("parameters")
-    if parameters.values and (given is None or isinstance(given, dict)):
-        from_json = merged.get("parameters")
-        base = from_json if isinstance(from_json, dict) else {}
-        merged["parameters"] = base | parameters.values
-    environment = attrs.evolve(model, values=merged)
-    if isinstance(given, dict) and isinstance(merged.get("parameters"), dict):
-        layered = file.values | {"parameters": merged["parameters"] | given}
-        file = attrs.evolve(file, values=layered)
-    return _merge(ModelSettings, [environment, file], strict=strict)
+    places = {".env": read_dotenv(dotenv) if dotenv else {}, "environment": environ}
+    sources = []
+    for name, variables in places.items():
+        inner = from_variables(name, variables, MODEL_PREFIX, ModelParameters)
+        sources += [
+            from_variables(name, variables, MODEL_PREFIX, ModelSettings),
+            Source(
+                name=name,
+                values={"parameters": inner.values} if inner.values else {},
+                keys={f"parameters.{field}": key for field, key in inner.keys.items()},
+            ),
+        ]
+    return _merge(ModelSettings, [*sources, file], strict=strict)
 
 
 def _merge(cls: type[T], sources: Sequence[Source], *, strict: bool) -> Loaded[T]:
     """Later sources win; a bad value is reported wherever it stands, overridden or not."""
     kinds = typing.get_type_hints(cls)
     fields: dict[str, attrs.Attribute[Any]] = attrs.fields_dict(cls)  # type: ignore[arg-type]
+    plain: dict[str, Any] = {}
     values: dict[str, Any] = {}
     problems: list[str] = []
     warnings: list[str] = []
+    unknown: list[str] = []
     for source in sources:
         for name, value in source.values.items():
             if name not in fields or "help" not in fields[name].metadata:
@@ -168,9 +169,10 @@ def _merge(cls: type[T], sources: Sequence[Source], *, strict: bool) -> Loaded[T
             found = _problems(value, kinds[name], fields[name])
             problems += [f"{source.where(name, path)}: {text}" for path, text in found]
             if not found:
-                values[name] = converter().structure(value, kinds[name])
-                warnings += _no_effect(source, fields[name], values[name])
-        (problems if strict else warnings).extend(_unknown(cls, source))
+                plain[name] = _layer(kinds[name], plain.get(name), value)
+                values[name] = converter().structure(plain[name], kinds[name])
+                warnings += _no_effect(source, fields[name], value)
+        (problems if strict else unknown).extend(_unknown(cls, source))
     given = {name for source in sources for name in source.values}
     problems += [
         sources[-1].where(name) + ": required, but missing"
@@ -178,8 +180,16 @@ def _merge(cls: type[T], sources: Sequence[Source], *, strict: bool) -> Loaded[T
         if field.default is attrs.NOTHING and name not in given
     ]
     if problems:
-        raise SettingsError(tuple(problems))
-    return Loaded(cls(**values), tuple(warnings))
+        raise SettingsError(tuple(problems + unknown))  # a misspelt key may be the missing one
+    return Loaded(cls(**values), tuple(warnings + unknown))
+
+
+def _layer(kind: Any, below: Any, value: Any) -> Any:
+    """``value``; objects that take any name are laid over what is ``below``, key by key."""
+    kinds = typing.get_args(kind)
+    if below and value and any(attrs.has(each) and issubclass(each, OpenNames) for each in kinds):
+        return below | value
+    return value
 
 
 def _problems(value: Any, kind: Any, field: attrs.Attribute[Any]) -> list[tuple[str, str]]:
@@ -193,10 +203,14 @@ def _problems(value: Any, kind: Any, field: attrs.Attribute[Any]) -> list[tuple[
     return found
 
 
-def _no_effect(source: Source, field: attrs.Attribute[Any], value: Any) -> list[str]:
-    if effect_of(field) is Effect.LATER and value != _default(field):
-        return [source.where(field.name) + ": has no effect yet in this version"]
-    return []
+def _no_effect(source: Source, field: attrs.Attribute[Any], value: Any) -> Iterator[str]:
+    given = [("", field, value)]
+    if field.name == "parameters" and value:
+        inner = attrs.fields_dict(ModelParameters)
+        given += [(name, inner[name], value[name]) for name in value if name in inner]
+    for path, each, set_to in given:
+        if effect_of(each) is Effect.LATER and set_to != _default(each):
+            yield source.where(field.name, path) + ": has no effect yet in this version"
 
 
 def _default(field: attrs.Attribute[Any]) -> Any:
@@ -208,8 +222,9 @@ def _unknown(cls: type, source: Source) -> Iterator[str]:
     fields = [field.name for field in attrs.fields(cls) if "help" in field.metadata]
     for variable in source.unknown:
         if not _OTHER_VARIABLES.fullmatch(variable.upper()):
-            names = [SERVER_PREFIX + name.upper() for name in fields]
-            yield f"{source.name}: unknown variable {variable}" + _hint(variable.upper(), names)
+            key = variable.upper().removeprefix(SERVER_PREFIX).lower()
+            hint = _hint(key, fields, lambda name: SERVER_PREFIX + name.upper())
+            yield f"{source.name}: unknown variable {variable}{hint}"
     for path, key, names in _unknown_keys(cls, source.values, ""):
         yield f"{source.name}: {path}{key}: unknown key" + _hint(key, names)
 
@@ -235,6 +250,6 @@ def _unknown_keys(cls: Any, value: Any, path: str) -> Iterator[tuple[str, str, l
                 yield from _unknown_keys(option, item, below)
 
 
-def _hint(key: str, names: Sequence[str]) -> str:
+def _hint(key: str, names: Sequence[str], spell: Callable[[str], str] = str) -> str:
     nearest = _KNOWN_SLIPS.get(key) or next(iter(difflib.get_close_matches(key, names, 1)), None)
-    return f"; did you mean {nearest!r}?" if nearest else ""
+    return f"; did you mean {spell(nearest)!r}?" if nearest else ""

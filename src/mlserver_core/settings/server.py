@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from mlserver_core.settings.fields import Effect, at_least, one_of, port, setting
+from mlserver_core.settings.fields import Effect, at_least, one_of, path_or_object, port, setting
 
 LATER, NONE = Effect.LATER, Effect.NONE
 
@@ -31,6 +31,10 @@ class CORSSettings:
     allow_headers: list[str] = attrs.field(factory=list)
     expose_headers: list[str] = attrs.field(factory=list)
     max_age: int = 600
+
+
+def _to_cors(value: Any) -> CORSSettings | None:
+    return value if value is None or isinstance(value, CORSSettings) else CORSSettings(**value)
 
 
 @attrs.define(kw_only=True)
@@ -73,7 +77,9 @@ class Settings:
     http_port: int = setting("Port of REST; 0 takes a free one.", default=8080, validator=port)
     grpc_port: int = setting("Port of gRPC; 0 takes a free one.", default=8081, validator=port)
     root_path: str = setting("Path prefix a proxy strips.", LATER, default="")
-    cors_settings: CORSSettings | None = setting("Cross-origin rules.", LATER, default=None)
+    cors_settings: CORSSettings | None = setting(
+        "Cross-origin rules.", LATER, default=None, converter=_to_cors
+    )
 
     # How the server names itself
     server_name: str = setting("Name in metadata and CloudEvents.", default="mlserver")
@@ -117,8 +123,11 @@ class Settings:
     # Observability
     debug: bool = setting("Debug log level and an access log.", default=False)
     use_structured_logging: bool = setting("Log JSON lines.", LATER, default=False)
-    logging_settings: str | dict[str, Any] | None = setting(
-        "A logging configuration, or the path of one.", LATER, default=None
+    logging_settings: Any = setting(
+        "A logging configuration, or the path of one.",
+        LATER,
+        default=None,
+        validator=path_or_object,
     )
     metrics_endpoint: str | None = setting("Path of the metrics.", LATER, default="/metrics")
     metrics_port: int = setting("Port of the metrics.", LATER, default=8082, validator=port)

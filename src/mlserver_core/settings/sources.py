@@ -29,7 +29,8 @@ class Source:
     Attributes:
         name: the place, for messages: a file's path, or "environment".
         values: by field name, as plain JSON data.
-        keys: the name each field has in that place, where it is another.
+        keys: the name each field has in that place, where it is another; for a field inside
+            an object its path (``parameters.uri``).
         unknown: keys of that place that belong to no field.
     """
 
@@ -41,7 +42,9 @@ class Source:
     def where(self, field: str, path: str = "") -> str:
         """How this place names a field, and the ``path`` below it (``[0].shape``)."""
         dot = "." if path and not path.startswith("[") else ""
-        return f"{self.name}: {self.keys.get(field, field)}{dot}{path}"
+        below = f"{dot}{path}"
+        key = self.keys.get(field + below) or self.keys.get(field, field) + below
+        return f"{self.name}: {key}"
 
 
 def read_json(path: Path) -> dict[str, Any]:

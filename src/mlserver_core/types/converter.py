@@ -14,7 +14,6 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 from cattrs.strategies import use_class_methods
 
 from mlserver_core.errors import InvalidRequest
-from mlserver_core.types.datatypes import Datatype
 from mlserver_core.types.open_names import OpenNames, known_names
 
 T = TypeVar("T")
@@ -79,8 +78,6 @@ def make_converter(*, detailed: bool, omit_defaults: bool = True) -> Converter:
     made = Converter(detailed_validation=detailed)
     for scalar, expected in _SCALARS.items():
         made.register_structure_hook(scalar, _strict(scalar, expected))
-    # By name: the hook for str would take it, as a subclass of str, before any predicate.
-    made.register_structure_hook(Datatype, _enum_hook(Datatype))
     made.register_structure_hook_factory(attrs.has, lambda cls: _object_hook(cls, made))
     made.register_structure_hook_factory(_is_list, lambda cls: _list_hook(cls, made))
     made.register_structure_hook_factory(_is_dict, lambda cls: _dict_hook(cls, made))
@@ -103,7 +100,9 @@ _SCALARS: dict[type, str] = {
 def _strict(scalar: type, expected: str) -> Callable[[Any, Any], Any]:
     allowed: tuple[type, ...] = (int, float) if scalar is float else (scalar,)
 
-    def check(value: Any, _: Any) -> Any:
+    def check(value: Any, cls: Any) -> Any:
+        if cls is not scalar and issubclass(cls, Enum):  # cattrs takes it for the str it is too
+            return _member(cls, value)
         if type(value) in allowed or (scalar is str and isinstance(value, str)):
             return value
         raise TypeError(f"expected {expected}, got {show(value)}")
@@ -119,15 +118,12 @@ def _is_dict(cls: Any) -> bool:
     return cls is dict or get_origin(cls) is dict
 
 
-def _enum_hook(cls: type[Enum]) -> Callable[[Any, Any], Any]:
-    members = {member.value: member for member in cls}
-
-    def find(value: Any, _: Any) -> Any:
-        if isinstance(value, str) and value in members:
-            return members[value]
-        raise ValueError(f"expected one of {', '.join(members)}, got {show(value)}")
-
-    return find
+def _member(cls: type[Enum], value: Any) -> Enum:
+    try:
+        return cls(value)
+    except ValueError:
+        known = ", ".join(member.value for member in cls)
+        raise ValueError(f"expected one of {known}, got {show(value)}") from None
 
 
 def _object_hook(cls: Any, made: Converter) -> Callable[[Any, Any], Any]:

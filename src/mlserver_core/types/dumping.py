@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import copy
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,12 @@ from mlserver_core.types.converter import dump, structure
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, (bytes, bytearray)):
+        return value.decode()  # as pydantic does
+    raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
 class Dumpable:
@@ -28,13 +35,14 @@ class Dumpable:
     ) -> Any:
         """The value as plain dicts, lists and scalars; unset (None) fields are left out."""
         plain = dump(self, exclude_none=exclude_none)
-        for name in exclude:
+        for name in exclude if isinstance(plain, builtins.dict) else ():
             plain.pop(name, None)
         return plain
 
     def model_dump_json(self, **options: Any) -> str:
         """The value as one line of JSON text."""
-        return orjson.dumps(self.model_dump(**options)).decode()
+        plain = self.model_dump(**options)
+        return orjson.dumps(plain, default=_to_json, option=orjson.OPT_NON_STR_KEYS).decode()
 
     @classmethod
     def model_validate(cls, value: Any) -> Self:

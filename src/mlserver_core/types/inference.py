@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import attrs
 
 from mlserver_core.types.datatypes import Datatype
 from mlserver_core.types.dumping import Dumpable
+from mlserver_core.types.lists import make_all, to_list
 from mlserver_core.types.parameters import Parameters, to_parameters
 from mlserver_core.types.tensor_data import TensorData
 
@@ -17,28 +17,18 @@ def _to_data(value: Any) -> TensorData:
     return value if isinstance(value, TensorData) else TensorData(value)
 
 
-def _to_list(value: Sequence[Any]) -> list[Any]:
-    return value if isinstance(value, list) else list(value)
-
-
-def _made(cls: Any, values: Any) -> Any:
-    if isinstance(values, list) and all(isinstance(value, cls) for value in values):
-        return values  # the caller's own list, so that appending to it is seen
-    return [value if isinstance(value, cls) else cls(**value) for value in values]
-
-
 def _to_inputs(values: Any) -> list[RequestInput]:
-    made: list[RequestInput] = _made(RequestInput, values)
+    made: list[RequestInput] = make_all(RequestInput, values)
     return made
 
 
 def _to_requested(values: Any) -> list[RequestOutput] | None:
-    made: list[RequestOutput] | None = None if values is None else _made(RequestOutput, values)
+    made: list[RequestOutput] | None = None if values is None else make_all(RequestOutput, values)
     return made
 
 
 def _to_outputs(values: Any) -> list[ResponseOutput]:
-    made: list[ResponseOutput] = _made(ResponseOutput, values)
+    made: list[ResponseOutput] = make_all(ResponseOutput, values)
     return made
 
 
@@ -55,7 +45,7 @@ class RequestInput(Dumpable):
     """
 
     name: str
-    shape: list[int] = attrs.field(converter=_to_list)
+    shape: list[int] = attrs.field(converter=to_list)
     datatype: Datatype = attrs.field(converter=Datatype)
     parameters: Parameters | None = attrs.field(default=None, converter=to_parameters)
     data: TensorData = attrs.field(converter=_to_data)
@@ -74,7 +64,7 @@ class ResponseOutput(Dumpable):
     """One output tensor; the attributes are those of ``RequestInput``."""
 
     name: str
-    shape: list[int] = attrs.field(converter=_to_list)
+    shape: list[int] = attrs.field(converter=to_list)
     datatype: Datatype = attrs.field(converter=Datatype)
     parameters: Parameters | None = attrs.field(default=None, converter=to_parameters)
     data: TensorData = attrs.field(converter=_to_data)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 
 from mlserver_core.types.datatypes import Datatype
 from mlserver_core.types.dumping import Dumpable
+from mlserver_core.types.lists import make_all, to_list
 from mlserver_core.types.parameters import Parameters, to_parameters
 
 
@@ -31,8 +34,13 @@ class MetadataTensor(Dumpable):
 
     name: str
     datatype: Datatype = attrs.field(converter=Datatype)
-    shape: list[int]
+    shape: list[int] = attrs.field(converter=to_list)
     parameters: Parameters | None = attrs.field(default=None, converter=to_parameters)
+
+
+def _to_tensors(values: Any) -> list[MetadataTensor] | None:
+    made: list[MetadataTensor] | None = None if values is None else make_all(MetadataTensor, values)
+    return made
 
 
 @attrs.define(kw_only=True)
@@ -42,8 +50,8 @@ class MetadataModelResponse(Dumpable):
     name: str
     versions: list[str] | None = None
     platform: str
-    inputs: list[MetadataTensor] | None = None
-    outputs: list[MetadataTensor] | None = None
+    inputs: list[MetadataTensor] | None = attrs.field(default=None, converter=_to_tensors)
+    outputs: list[MetadataTensor] | None = attrs.field(default=None, converter=_to_tensors)
     parameters: Parameters | None = attrs.field(default=None, converter=to_parameters)
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import attrs
 
+_NOTHING = object()
+
 
 class OpenNames:
     """Base of attrs classes whose unknown names live in ``model_extra`` and read back as
@@ -35,6 +37,15 @@ class OpenNames:
             object.__setattr__(self, name, value)
         else:
             self.model_extra[name] = value
+
+    def __delattr__(self, name: str) -> None:
+        if self.model_extra.pop(name, _NOTHING) is _NOTHING:
+            raise AttributeError(f"{type(self).__name__} has no {name!r}")
+
+    def __copy__(self) -> Any:
+        new = type(self)(**{name: getattr(self, name) for name in known_names(type(self))})
+        new.model_extra.update(self.model_extra)
+        return new
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={value!r}" for name, value in self.to_plain().items())

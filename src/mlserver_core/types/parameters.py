@@ -10,6 +10,7 @@ import attrs
 from mlserver_core.types.converter import structure
 from mlserver_core.types.dumping import Dumpable
 from mlserver_core.types.open_names import OpenNames
+from mlserver_core.types.tensor_data import to_lists
 
 
 @attrs.define(init=False, repr=False)
@@ -26,6 +27,11 @@ class Parameters(OpenNames, Dumpable):
     content_type: str | None = None
     headers: dict[str, Any] | None = None
     model_extra: dict[str, Any] = attrs.field(factory=dict)
+
+    def to_lists(self) -> dict[str, Any]:
+        """As ``to_plain``, but a copy without numpy's arrays and numbers, for a model_dump."""
+        plain: dict[str, Any] = to_lists(self.to_plain())
+        return plain
 
 
 def to_parameters(value: Parameters | Mapping[str, Any] | None) -> Parameters | None:

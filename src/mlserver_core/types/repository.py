@@ -7,7 +7,9 @@ from typing import Any
 
 import attrs
 
+from mlserver_core.types.converter import structure
 from mlserver_core.types.dumping import Dumpable
+from mlserver_core.types.lists import make_all
 
 
 class State(str, enum.Enum):
@@ -43,11 +45,22 @@ class RepositoryIndexResponseItem(Dumpable):
     reason: str
 
 
+def _to_items(values: Any) -> list[RepositoryIndexResponseItem]:
+    made: list[RepositoryIndexResponseItem] = make_all(RepositoryIndexResponseItem, values)
+    return made
+
+
 @attrs.define
 class RepositoryIndexResponse(Dumpable):
     """The list of models; on the wire it is the list itself."""
 
-    root: list[RepositoryIndexResponseItem]
+    root: list[RepositoryIndexResponseItem] = attrs.field(converter=_to_items)
+
+    @classmethod
+    def from_plain(cls, value: Any) -> RepositoryIndexResponse:
+        """Makes it of the list itself, or of an object that holds the list as ``root``."""
+        items = value.get("root") if isinstance(value, dict) else value
+        return cls(structure(items, list[RepositoryIndexResponseItem]))
 
     def to_plain(self) -> list[Any]:
         """The items as plain dicts."""

@@ -56,11 +56,19 @@ class TensorData:
 
     def to_lists(self) -> Any:
         """The elements as nested Python lists, for a model_dump."""
-        return self.root.tolist() if isinstance(self.root, np.ndarray) else self.root
+        return to_lists(self.root)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:  # noqa: FBT001  # numpy's signature
-        array = np.asarray(self.root, dtype=dtype)
-        return array.copy() if copy and array is self.root else array
+        return np.array(self.root, dtype=dtype, copy=copy)
+
+
+def to_lists(value: Any) -> Any:
+    """A copy of plain data, with lists and numbers in place of numpy's."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.tolist()
+    if isinstance(value, dict):
+        return {name: to_lists(each) for name, each in value.items()}
+    return list(map(to_lists, value)) if isinstance(value, (list, tuple)) else value
 
 
 def _to_python(value: Any) -> Any:
@@ -74,5 +82,5 @@ def _equal_arrays(mine: Any, theirs: Any) -> bool:
         mine, theirs = np.asarray(mine), np.asarray(theirs)
     except ValueError:  # a ragged list is no array, so it equals none
         return False
-    floats = mine.dtype.kind == "f" and theirs.dtype.kind == "f"
+    floats = all(each.dtype.kind == "f" or each.dtype.name == "bfloat16" for each in (mine, theirs))
     return bool(np.array_equal(mine, theirs, equal_nan=floats))

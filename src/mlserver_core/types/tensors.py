@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,20 @@ from mlserver_core.types.datatypes import FLOATS, Datatype, to_dtype
 
 #: Numbers above this lose their last digits as a float, so such data is never read as one.
 _EXACT_IN_FLOAT = 2**53
+#: The JSON types each datatype takes; 1.0 is an integer, and 1 a truth value.
+_ALLOWED = {
+    datatype: frozenset(
+        {float, int, type(None)}
+        if datatype in FLOATS
+        else {bool, int}
+        if datatype is Datatype.BOOL
+        else {float, int}
+    )
+    for datatype in Datatype
+}
+_NESTS = (list, tuple, np.ndarray)
+#: As many as numpy's arrays have.
+_MOST_DIMENSIONS = 64
 
 
 def to_elements(name: str, datatype: Datatype, shape: Sequence[int], data: Any) -> Any:
@@ -34,7 +49,7 @@ def to_elements(name: str, datatype: Datatype, shape: Sequence[int], data: Any) 
     count = count_elements(name, shape)
     if datatype is Datatype.BYTES:
         return _to_strings(name, shape, count, data)
-    array = data if isinstance(data, np.ndarray) else _parse(name, datatype, data)
+    array = _parse(name, datatype, data)
     _check_size(name, shape, count, array)
     return _cast(name, datatype, array)
 
@@ -45,7 +60,7 @@ def to_values(name: str, datatype: Datatype, data: Any) -> np.ndarray:
     Raises:
         InvalidRequest: as ``to_elements``.
     """
-    array = data if isinstance(data, np.ndarray) else _parse(name, datatype, data)
+    array = _parse(name, datatype, data)
     return _cast(name, datatype, array)
 
 
@@ -65,7 +80,7 @@ def _check_size(name: str, shape: Sequence[int], count: int, array: np.ndarray) 
         raise InvalidRequest(
             f"tensor {name!r}: shape {list(shape)} expects {count} elements, got {array.size}"
         )
-    if array.ndim > 1 and array.shape != tuple(shape):
+    if array.ndim > 1 and count and array.shape != tuple(shape):
         raise InvalidRequest(
             f"tensor {name!r}: expected data flat or nested as shape {list(shape)}, "
             f"got data nested as {list(array.shape)}"
@@ -73,48 +88,53 @@ def _check_size(name: str, shape: Sequence[int], count: int, array: np.ndarray) 
 
 
 def _parse(name: str, datatype: Datatype, data: Any) -> np.ndarray:
-    """JSON values to the array numpy makes of them; ``null`` is NaN where floats are due."""
+    """JSON values as an array; which of them are allowed is told by their types.
+
+    The types are looked at before numpy sees the values: it would make numbers of text and
+    booleans, and pad every string to the longest one.
+    """
+    if isinstance(data, np.ndarray):
+        if data.dtype.kind != "O":
+            return data
+        data = data.tolist()
     if not isinstance(data, (list, tuple)):
         raise InvalidRequest(f"tensor {name!r}: expected a list of values, got {_kind(data)}")
-    if not data:
-        return np.empty(0, to_dtype(datatype))
+    leaves = flatten(name, data)
+    allowed = _ALLOWED[datatype]
+    kinds = {_plain_kind(kind) for kind in set(map(type, leaves))}
+    if not kinds <= allowed:
+        index = next(i for i, leaf in enumerate(leaves) if _plain_kind(type(leaf)) not in allowed)
+        raise InvalidRequest(
+            f"tensor {name!r}: element {index} is {_kind(leaves[index])}, expected {datatype}"
+        )
     try:
-        array = np.array(data)
-    except (ValueError, TypeError, OverflowError):
+        return _to_array(datatype, data, leaves, kinds)
+    except ValueError:
         raise InvalidRequest(
             f"tensor {name!r}: data is nested unevenly; every row must have the same length"
         ) from None
-    if array.dtype.kind == "O" or _may_be_inexact(datatype, array):
-        return _parse_elements(name, datatype, data)
-    return array
-
-
-def _may_be_inexact(datatype: Datatype, array: np.ndarray) -> bool:
-    """Did numpy make floats of what may have been large integers?"""
-    if datatype in FLOATS or array.dtype.kind != "f":
-        return False
-    return bool((np.abs(array) >= _EXACT_IN_FLOAT).any())
-
-
-def _parse_elements(name: str, datatype: Datatype, data: Any) -> np.ndarray:
-    """Element by element, for data with nulls or with integers above 64 bits."""
-    array = np.array(data, dtype=object)
-    flat = array.reshape(-1)
-    for index, value in enumerate(flat):
-        if value is None and datatype in FLOATS:
-            flat[index] = math.nan
-        elif type(value) not in (int, float):
-            raise InvalidRequest(
-                f"tensor {name!r}: element {index} is {_kind(value)}, expected {datatype}"
-            )
-    if datatype not in FLOATS:
-        return array
-    try:
-        return array.astype(np.float64)
     except OverflowError:
         raise InvalidRequest(
             f"tensor {name!r}: an integer is too large for datatype {datatype}"
         ) from None
+
+
+def _to_array(datatype: Datatype, data: Any, leaves: list[Any], kinds: set[type]) -> np.ndarray:
+    """Numbers as an array that holds them exactly; ``None`` becomes NaN."""
+    if datatype in FLOATS:
+        return np.array(data, dtype=np.float64)
+    if kinds <= {bool}:
+        return np.array(data, dtype=bool)
+    exact = all(-_EXACT_IN_FLOAT < leaf < _EXACT_IN_FLOAT for leaf in (min(leaves), max(leaves)))
+    return np.array(data) if exact else np.array(data, dtype=object)
+
+
+def _plain_kind(kind: type) -> type:
+    """The Python type that a type stands for: numpy's scalars count as what they hold."""
+    for plain, numpys in ((bool, np.bool_), (int, np.integer), (float, np.floating)):
+        if issubclass(kind, numpys):
+            return plain
+    return kind
 
 
 def _cast(name: str, datatype: Datatype, array: np.ndarray) -> np.ndarray:
@@ -122,6 +142,8 @@ def _cast(name: str, datatype: Datatype, array: np.ndarray) -> np.ndarray:
     dtype = to_dtype(datatype)
     if array.dtype == dtype:
         return array
+    if not array.size:
+        return np.empty(array.shape, dtype)
     made, misfits = _convert(datatype, array, dtype)
     if misfits.size:
         value = misfits[0]
@@ -137,7 +159,7 @@ def _convert(
     kind, flat = array.dtype.kind, array.reshape(-1)
     if datatype is Datatype.BOOL:
         misfits = flat[:0] if kind == "b" else flat[(flat != 0) & (flat != 1)]
-        return (array.astype(dtype), misfits) if kind in "biu" else (array, flat)
+        return (array.astype(dtype), misfits) if kind in "biuO" else (array, flat)
     if kind not in "iufO" and array.dtype.name != "bfloat16":
         return array, flat
     if datatype in FLOATS:
@@ -176,26 +198,28 @@ def _to_strings(name: str, shape: Sequence[int], count: int, data: Any) -> list[
         data = data.tolist()
     if not isinstance(data, (list, tuple)):
         raise InvalidRequest(f"tensor {name!r}: expected a list of strings, got {_kind(data)}")
-    elements = 0
-    for value in _leaves(data):
+    elements = flatten(name, data)
+    for index, value in enumerate(elements):
         if not isinstance(value, (str, bytes, type(None))):
             raise InvalidRequest(
-                f"tensor {name!r}: element {elements} is {_kind(value)}, expected a string"
+                f"tensor {name!r}: element {index} is {_kind(value)}, expected a string"
             )
-        elements += 1
-    if elements not in (count, 1, *shape[:1]):
+    if len(elements) not in (count, 1, *shape[:1]):
         raise InvalidRequest(
-            f"tensor {name!r}: shape {list(shape)} expects {count} elements, got {elements}"
+            f"tensor {name!r}: shape {list(shape)} expects {count} elements, got {len(elements)}"
         )
-    return data if isinstance(data, list) else list(data)
+    return elements
 
 
-def _leaves(data: Sequence[Any]) -> Iterator[Any]:
-    for value in data:
-        if isinstance(value, (list, tuple)):
-            yield from _leaves(value)
-        else:
-            yield value
+def flatten(name: str, data: Sequence[Any]) -> list[Any]:
+    """The elements of nested lists; raises InvalidRequest for more levels than arrays have."""
+    elements = list(data)
+    for _ in range(_MOST_DIMENSIONS):
+        if set(map(type, elements)).isdisjoint(_NESTS):
+            return elements
+        rows = (value if type(value) in _NESTS else (value,) for value in elements)
+        elements = list(itertools.chain.from_iterable(rows))
+    raise InvalidRequest(f"tensor {name!r}: data is nested in more than {_MOST_DIMENSIONS} levels")
 
 
 def _kind(value: Any) -> str:
@@ -208,4 +232,6 @@ def _kind(value: Any) -> str:
         return f"the value {value}"
     if isinstance(value, (str, bytes)):
         return f"the string {value[:40]!r}"
-    return "an object" if isinstance(value, dict) else "a list"
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return "a list"
+    return "an object" if isinstance(value, dict) else f"a {type(value).__name__}"

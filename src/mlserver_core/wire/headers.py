@@ -47,8 +47,16 @@ def sendable(headers: Mapping[str, Any] | None) -> dict[str, str]:
         if _is_ours(name) or any(ord(letter) < 0x20 or ord(letter) == 0x7F for letter in text):
             logger.warning("A runtime set the response header %r, which is not sent", name)
             continue
-        sent[name] = text if text.isascii() else quote(text, _PRINTABLE, "utf-8", "surrogateescape")
+        sent[name] = text if text.isascii() else _percent_encode(text)
     return sent
+
+
+def _percent_encode(text: str) -> str:
+    try:
+        data = text.encode("utf-8", "surrogateescape")  # bytes that were no UTF-8 come back
+    except UnicodeEncodeError:
+        data = text.encode("utf-8", "replace")
+    return quote(data, _PRINTABLE)
 
 
 def _is_ours(name: Any) -> bool:

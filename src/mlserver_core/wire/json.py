@@ -100,8 +100,10 @@ def _check_content_type(content_type: str) -> None:
 
 
 def _flat(data: Any) -> Any:
-    """Arrays as one contiguous dimension, which is what orjson takes."""
-    return np.ascontiguousarray(data).reshape(-1) if isinstance(data, np.ndarray) else data
+    """Arrays as one contiguous dimension in native byte order, which is what orjson takes."""
+    if not isinstance(data, np.ndarray):
+        return data
+    return np.ascontiguousarray(data, data.dtype.newbyteorder("=")).reshape(-1)
 
 
 def _encode_unknown(value: Any) -> Any:

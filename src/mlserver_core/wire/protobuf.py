@@ -7,7 +7,7 @@ bytes of their field, so that no Python object is made per element.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import re
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from mlserver_core.types import (
     TensorData,
 )
 from mlserver_core.types.datatypes import to_dtype
-from mlserver_core.types.tensors import to_values
+from mlserver_core.types.tensors import flatten, to_values
 from mlserver_core.wire.raw import decode_raw, encode_raw
 
 logger = logging.getLogger("mlserver")
@@ -57,6 +57,7 @@ _VARINT: dict[str, np.dtype] = {
     "uint_contents": np.dtype("u4"),
     "uint64_contents": np.dtype("u8"),
 }
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _INT64 = range(-(2**63), 2**63)
 _UINT64 = range(2**64)
 
@@ -119,7 +120,7 @@ def encode_response(response: InferenceResponse, message: Any, *, raw: bool) -> 
             _fill_contents(tensor.contents, FIELDS[output.datatype], values)
 
 
-def decode_parameters(parameters: Any) -> Parameters | None:
+def decode_parameters(parameters: Any, where: str = "") -> Parameters | None:
     """A map of InferParameter as parameters; None when it is empty."""
     if not parameters:
         return None
@@ -127,7 +128,10 @@ def decode_parameters(parameters: Any) -> Parameters | None:
     for name, parameter in parameters.items():
         choice = parameter.WhichOneof("parameter_choice")
         values[name] = getattr(parameter, choice) if choice else None
-    return Parameters.model_validate(values)
+    try:
+        return Parameters.model_validate(values)
+    except InvalidRequest as error:
+        raise InvalidRequest(f"{where}parameters.{error}") from None
 
 
 def encode_parameters(parameters: Parameters | None, target: Any) -> None:
@@ -145,7 +149,7 @@ def _set_parameter(target: Any, name: str, value: Any) -> None:
         target[name].uint64_param = value
     elif isinstance(value, float):
         target[name].double_param = value
-    elif isinstance(value, str):
+    elif isinstance(value, str) and not _SURROGATE.search(value):
         target[name].string_param = value
     else:
         logger.warning(
@@ -177,7 +181,7 @@ def _decode_input(tensor: Any, raw: bytes | None) -> RequestInput:
         name=tensor.name,
         shape=shape,
         datatype=datatype,
-        parameters=decode_parameters(tensor.parameters),
+        parameters=decode_parameters(tensor.parameters, f"tensor {tensor.name!r}: "),
         data=TensorData(data),
     )
 
@@ -227,7 +231,7 @@ def _prefix(number: int, size: int) -> bytes:
 def _output_values(output: ResponseOutput) -> Any:
     """A flat array of the datatype's dtype; for BYTES a list of bytes."""
     if output.datatype is Datatype.BYTES:
-        return [_to_bytes(output, element) for element in _leaves(output.data.root)]
+        return [_to_bytes(output, element) for element in _elements(output)]
     try:
         values: np.ndarray = to_values(output.name, output.datatype, output.data.root)
     except InvalidRequest as error:  # the runtime's mistake, not the caller's
@@ -235,24 +239,34 @@ def _output_values(output: ResponseOutput) -> Any:
     return np.ascontiguousarray(values).reshape(-1)
 
 
-def _leaves(elements: Any) -> Iterator[Any]:
-    if isinstance(elements, (str, bytes)):
-        yield elements
-        return
-    for element in elements:
-        if isinstance(element, (list, tuple, np.ndarray)):
-            yield from _leaves(element)
-        else:
-            yield element
+def _elements(output: ResponseOutput) -> list[Any]:
+    root = output.data.root
+    plain = root.tolist() if isinstance(root, np.ndarray) else root
+    if isinstance(plain, (str, bytes)):
+        return [plain]
+    if isinstance(plain, (list, tuple)):
+        try:
+            return flatten(output.name, plain)
+        except InvalidRequest as error:
+            raise RuntimeFailed(f"the model's answer does not fit: {error}") from None
+    raise RuntimeFailed(
+        f"the model's answer does not fit: output {output.name!r} of datatype BYTES is a "
+        f"{type(plain).__name__}"
+    )
 
 
 def _to_bytes(output: ResponseOutput, element: Any) -> bytes:
-    if isinstance(element, bytes):
-        return element
-    if isinstance(element, str):
-        return element.encode("utf-8", "surrogateescape")
+    if isinstance(element, (bytes, bytearray)):
+        return bytes(element)
     if element is None:
         return b""
+    if isinstance(element, str):
+        try:
+            return element.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError as error:
+            raise RuntimeFailed(
+                f"the model's answer does not fit: output {output.name!r}: {error}"
+            ) from None
     raise RuntimeFailed(
         f"the model's answer does not fit: output {output.name!r} of datatype BYTES holds a "
         f"{type(element).__name__}"
