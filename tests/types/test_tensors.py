@@ -127,9 +127,6 @@ def test_null_is_refused_elsewhere_with_its_position(datatype):
         (D.BF16, [1e39], "the value 1e+39"),
         (D.BOOL, [1, 2], "the value 2"),
         (D.BOOL, [-1], "the value -1"),
-        (D.BOOL, [1.0], "element 0 is the value 1.0"),
-        (D.INT32, [True, False], "element 0 is the boolean true"),
-        (D.FP32, [False], "element 0 is the boolean false"),
     ],
 )
 def test_a_value_the_datatype_cannot_hold_is_refused_and_named(datatype, data, shown):
@@ -553,3 +550,16 @@ def test_text_among_numbers_is_refused_before_numpy_pads_it_to_the_longest():
     text = refusal(D.FP32, [len(data)], data)
     assert text.startswith("tensor 'x': element 0 is the string 'xxx")
     assert len(text) < 200
+
+
+@pytest.mark.parametrize(
+    ("datatype", "data", "shown"),
+    [
+        (D.BOOL, [1.0], "the value 1.0"),
+        (D.INT32, [True, False], "the boolean true"),
+        (D.FP32, [False], "the boolean false"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused_and_named(datatype, data, shown):
+    text = refusal(datatype, [len(data)], data)
+    assert text == f"tensor 'x': element 0 is {shown}, expected {datatype}"
