@@ -146,8 +146,13 @@ def test_encode_goes_by_what_the_payload_is_without_any_content_type():
 
 
 def test_encode_refuses_what_no_codec_can_encode():
-    with pytest.raises(CodecError, match="no input codec can encode a object"):
-        model().encode(object(), RequestOutput(name="y"), NumpyCodec)
+    with pytest.raises(CodecError, match="no input codec can encode object; known are np, str"):
+        model().encode(object(), RequestOutput(name="y"))
+
+
+def test_encode_leaves_what_no_codec_knows_to_the_default():
+    output = model().encode([1, 2], RequestOutput(name="y"), NumpyCodec)
+    assert (output.datatype, output.shape) == ("INT64", [2, 1])
 
 
 def test_encode_response_goes_by_what_the_payload_is():
@@ -158,7 +163,7 @@ def test_encode_response_goes_by_what_the_payload_is():
 
 
 def test_encode_response_refuses_what_no_codec_can_encode():
-    with pytest.raises(CodecError, match="no request codec can encode a object"):
+    with pytest.raises(CodecError, match="no request codec can encode object"):
         model().encode_response(object())
 
 

@@ -82,7 +82,7 @@ class Bell:
     async def stop_listening(self):
         self.rung.set()
 
-    async def close(self): ...
+    async def close(self, seconds): ...
 
 
 def with_bell():
@@ -277,7 +277,7 @@ async def test_a_taken_port_is_refused_with_the_setting_and_leaves_nothing_open(
         assert "address already in use" in text.lower()
         assert f"set {setting} (MLSERVER_{setting.upper()}) to a free port" in text
     assert not any(is_open(each) for each in ports(server) if each)
-    assert server.engine.in_flight == 0
+    assert server.engine.in_flight.count == 0
 
 
 async def test_an_address_that_is_not_of_this_machine_is_refused_with_the_setting(make):
@@ -515,7 +515,7 @@ async def test_a_request_that_outlasts_the_grace_period_is_given_up_with_a_warni
     await asyncio.wait([asked])
     assert isinstance(asked.exception(), aiohttp.ClientError)
     assert "1 request(s) did not finish within shutdown_grace_period (0 seconds)" in caplog.text
-    assert server.engine.in_flight == 0
+    assert server.engine.in_flight.count == 0
 
 
 async def test_a_thread_that_never_returns_does_not_hold_up_the_stop(make):
@@ -565,7 +565,7 @@ async def test_a_transport_that_fails_to_close_leaves_no_other_open(make):
         async def stop_listening(self):
             raise ValueError("stuck")
 
-        async def close(self):
+        async def close(self, seconds):
             raise ValueError("stuck")
 
     class Plugin:
@@ -582,7 +582,7 @@ async def test_a_transport_that_fails_to_close_leaves_no_other_open(make):
     server._stopping = asyncio.ensure_future(asyncio.sleep(0))  # for the end of the test
     still_open = [port for port in ports(server) if port and is_open(port)]
     for name in ("rest", "grpc"):
-        await server.transports[name].close()
+        await server.transports[name].close(0)
     assert still_open == []
 
 

@@ -158,22 +158,19 @@ class MLModel:
             f"output {request_output.name!r}", request_output.parameters, declared
         )
         if codec is None:
-            codec = default_codec
-            if codec is None or not codec.can_encode(payload):
-                codec = self.codecs.input_codec_for(payload)
+            codec = self.codecs.input_codec_for(payload, default_codec)
         return codec.encode_output(request_output.name, payload)
 
     def encode_response(
         self, payload: Any, default_codec: type[RequestCodec] | None = None
     ) -> InferenceResponse:
-        """A response that holds ``payload``.
+        """A response that holds ``payload``, made by the first request codec that can encode
+        it, else by ``default_codec``.
 
         Raises:
             CodecError: no codec can encode ``payload``.
         """
-        codec = default_codec
-        if codec is None or not codec.can_encode(payload):
-            codec = self.codecs.request_codec_for(payload)
+        codec = self.codecs.request_codec_for(payload, default_codec)
         return codec.encode_response(self.name, payload, self.version)
 
     @property

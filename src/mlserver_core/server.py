@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 import attrs
@@ -15,7 +15,7 @@ import attrs
 from mlserver_core.codecs import Codecs
 from mlserver_core.engine.engine import InferenceEngine
 from mlserver_core.engine.lifecycle import Parts
-from mlserver_core.errors import StartupError
+from mlserver_core.errors import StartupError, named
 from mlserver_core.executors.interfaces import ExecutorFactory
 from mlserver_core.hooks.builtin import BUILTIN_PLUGINS
 from mlserver_core.hooks.manager import PluginManager, installed_plugins
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 logger = logging.getLogger("mlserver")
+
+#: Seconds that the unload of a model may take, however short shutdown_grace_period is.
+SHORTEST_UNLOAD = 1.0
 
 
 class Transport(Protocol):
@@ -43,8 +46,8 @@ class Transport(Protocol):
     async def stop_listening(self) -> None:
         """Takes no more connections; requests in flight go on."""
 
-    async def close(self) -> None:
-        """Closes every connection."""
+    async def close(self, seconds: float) -> None:
+        """Closes every connection, once its answers are written, and after ``seconds`` anyway."""
 
 
 #: Makes a transport of a server.
@@ -116,6 +119,10 @@ class MLServer:
             name: make(self.settings, self.engine) for name, make in transports.items().items()
         }
 
+    def is_stopping(self) -> bool:
+        """Has ``stop`` been called?"""
+        return self._stopping is not None
+
     async def start(self, models_settings: Iterable[ModelSettings] = ()) -> None:
         """Starts, and serves until ``stop``. Arguments and errors are those of ``startup``."""
         await self.startup(models_settings)
@@ -132,9 +139,12 @@ class MLServer:
             StartupError: an address cannot be bound, or a model failed to load and
                 ``on_load_error`` is ``fail``. The server is stopped by then.
         """
+        if self.is_stopping():
+            raise StartupError("a server that was stopped cannot be started again; make another")
         started = time.monotonic()
         try:
             models = list(models_settings) or self.list_models()
+            _check_unique(models)
             for transport in self.transports.values():
                 await transport.start()
                 logger.info("%s", transport.listening)
@@ -144,6 +154,8 @@ class MLServer:
         except BaseException:
             await self.stop()
             raise
+        if self.is_stopping():  # a signal came while models were loading
+            return
         logger.info(
             "Started with %d model(s) in %.2f seconds", len(models), time.monotonic() - started
         )
@@ -184,20 +196,35 @@ class MLServer:
         await self.stop()
 
     async def _stop(self) -> None:
-        self.plugins.notify("mlserver_server_stopping", server=self)
-        self.engine.start_stopping()
-        for transport in self.transports.values():
-            await transport.stop_listening()
-        if not await self.engine.drained(self.settings.shutdown_grace_period):
-            logger.warning(
-                "%d request(s) did not finish within shutdown_grace_period (%s seconds)",
-                self.engine.in_flight,
-                self.settings.shutdown_grace_period,
-            )
-        for transport in self.transports.values():
-            await transport.close()
-        await self.engine.unload_all()
-        self._stopped.set()
+        grace = self.settings.shutdown_grace_period
+        deadline = time.monotonic() + grace
+        try:
+            self.plugins.notify("mlserver_server_stopping", server=self)
+            # A connection that is accepted just now is complete some turns of the loop later;
+            # asyncio would lose its socket if the listener were closed in between.
+            for _ in range(5):
+                await asyncio.sleep(0)
+            await self._each_transport(lambda transport: transport.stop_listening())
+            await self.engine.stop_loading()
+            if not await self.engine.in_flight.drained(grace):
+                logger.warning(
+                    "%d request(s) did not finish within shutdown_grace_period (%s seconds)",
+                    self.engine.in_flight.count,
+                    grace,
+                )
+            # What is left of the time is for answers that are still being written.
+            left = max(0.0, deadline - time.monotonic())
+            await self._each_transport(lambda transport: transport.close(left))
+            await self.engine.unload_all(max(grace, SHORTEST_UNLOAD))
+        finally:
+            self._stopped.set()
+
+    async def _each_transport(self, do: Callable[[Transport], Awaitable[None]]) -> None:
+        """Does something with every transport, whatever happens to another."""
+        outcomes = await asyncio.gather(*map(do, self.transports.values()), return_exceptions=True)
+        for name, outcome in zip(self.transports, outcomes, strict=True):
+            if isinstance(outcome, BaseException):
+                logger.error("Transport %r failed to stop", name, exc_info=outcome)
 
     def list_models(self) -> list[ModelSettings]:
         """The settings of every model in the repository; empty when start-up loads none.
@@ -235,3 +262,12 @@ def collect_parts(plugins: PluginManager, runtimes: Registry[str], codecs: Codec
         input_codecs=codecs.inputs,
         request_codecs=codecs.requests,
     )
+
+
+def _check_unique(models: Iterable[ModelSettings]) -> None:
+    seen = set()
+    for model in models:
+        key = (model.name, model.version)
+        if key in seen:
+            raise StartupError(f"model {named(*key)} is given twice")
+        seen.add(key)

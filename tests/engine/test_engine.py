@@ -86,7 +86,7 @@ async def test_a_request_that_does_not_fit_is_refused_before_the_model_sees_it(s
     with pytest.raises(InvalidRequest, match="tensor 'x'"):
         await ask(engine, data=["text"])
     assert seen == []
-    assert engine.in_flight == 0
+    assert engine.in_flight.count == 0
 
 
 async def test_requests_in_flight_are_counted_and_forgotten_after_answers(start, ask):
@@ -101,10 +101,10 @@ async def test_requests_in_flight_are_counted_and_forgotten_after_answers(start,
     engine = await start(settings(Runtime))
     asked = asyncio.ensure_future(ask(engine))
     await entered.wait()
-    assert engine.in_flight == 1
+    assert engine.in_flight.count == 1
     go.set()
     await asked
-    assert engine.in_flight == 0
+    assert engine.in_flight.count == 0
 
 
 async def test_requests_in_flight_are_forgotten_after_errors(start, ask):
@@ -116,7 +116,7 @@ async def test_requests_in_flight_are_forgotten_after_errors(start, ask):
     for _ in range(3):
         with pytest.raises(RuntimeFailed):
             await ask(engine)
-    assert engine.in_flight == 0
+    assert engine.in_flight.count == 0
 
 
 async def test_requests_in_flight_are_forgotten_after_cancellation(start, ask):
@@ -133,7 +133,7 @@ async def test_requests_in_flight_are_forgotten_after_cancellation(start, ask):
     asked.cancel()
     await asyncio.wait([asked])
     assert asked.cancelled()
-    assert engine.in_flight == 0
+    assert engine.in_flight.count == 0
 
 
 async def test_a_failing_middleware_comes_out_as_an_error_with_a_code(start, ask):
@@ -148,12 +148,12 @@ async def test_a_failing_middleware_comes_out_as_an_error_with_a_code(start, ask
     engine = await start(settings(), plugin=Plugin())
     with pytest.raises(MLServerError):
         await ask(engine)
-    assert engine.in_flight == 0
+    assert engine.in_flight.count == 0
 
 
 async def test_drained_returns_at_once_when_nothing_is_in_flight(start):
     engine = await start(settings())
-    assert await engine.drained(0)
+    assert await engine.in_flight.drained(0)
 
 
 async def test_drained_waits_for_the_last_request(start, ask):
@@ -168,8 +168,8 @@ async def test_drained_waits_for_the_last_request(start, ask):
     engine = await start(settings(Runtime))
     asked = asyncio.ensure_future(ask(engine))
     await entered.wait()
-    assert not await engine.drained(0)
-    drained = asyncio.ensure_future(engine.drained(30))
+    assert not await engine.in_flight.drained(0)
+    drained = asyncio.ensure_future(engine.in_flight.drained(30))
     go.set()
     assert await drained
     await asked
@@ -202,7 +202,7 @@ async def test_the_server_is_ready_once_its_models_are_and_no_more_when_it_stops
     go.set()
     assert await loading == []
     assert engine.ready()
-    engine.start_stopping()
+    await engine.stop_loading()
     assert not engine.ready()
     assert engine.model_ready("m")
 

@@ -147,7 +147,7 @@ async def test_hook_register_transports_starts_and_stops_a_transport(start, ask)
         async def stop_listening(self):
             steps.append("stop listening")
 
-        async def close(self):
+        async def close(self, seconds):
             steps.append("close")
 
     class Plugin:

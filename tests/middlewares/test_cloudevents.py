@@ -77,18 +77,20 @@ async def test_requests_share_no_headers(pass_through):
     assert (first["Ce-Id"], second["Ce-Id"]) == ("r-1", "r-2")
 
 
-async def test_parameters_that_a_runtime_always_returns_carry_no_id_of_another_request(
-    pass_through,
-):
-    always = Parameters(headers={"foo": "bar"})
-    answers = []
+async def test_answer_that_a_runtime_always_returns_carries_no_id_of_another_request(start, ask):
+    always = InferenceResponse(outputs=[], parameters=Parameters(headers={"foo": "bar"}))
+
+    class Runtime(MLModel):
+        async def predict(self, payload):
+            return always
+
+    engine = await start(ModelSettings(name="m", implementation=Runtime))
     for id in ("r-1", "r-2"):
-        request = InferenceRequest(id=id, inputs=[])
-        response = InferenceResponse(outputs=[], parameters=always)
-        _, headers = await pass_through(request, response)
-        answers.append((headers["Ce-Id"], headers["foo"]))
-    assert answers == [("r-1", "bar"), ("r-2", "bar")]
-    assert always.headers == {"foo": "bar"}
+        answer = await ask(engine, id=id)
+        assert (answer.id, answer.parameters.headers["Ce-Id"]) == (id, id)
+        assert answer.parameters.headers["foo"] == "bar"
+        answer.parameters.headers = None  # as a transport does
+    assert (always.id, always.parameters.headers) == (None, {"foo": "bar"})
 
 
 async def test_the_engine_adds_them_unless_cloud_events_is_false(start, ask):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 import click
 
 from mlserver_core.errors import PluginError
+from mlserver_core.hooks.manager import TRACE_VARIABLE
 from mlserver_core.server import load_plugins
 from mlserver_core.settings import Settings
 
@@ -26,6 +28,9 @@ class Commands(click.Group):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and ends the process with its exit code."""
+    if os.environ.get(TRACE_VARIABLE, "0") not in ("", "0"):
+        # Until a command sets up its own logging; not to standard output, which may be JSON.
+        logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     try:
         commands = make_commands()
     except PluginError as error:

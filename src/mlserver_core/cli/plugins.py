@@ -40,7 +40,7 @@ def describe(manager: PluginManager) -> list[dict[str, Any]]:
         {
             "plugin": plugin.name,
             "distribution": plugin.distribution,
-            "version": plugin.version or metadata.version(plugin.distribution),
+            "version": plugin.version or _version(plugin.distribution),
             "hooks": manager.hooks_of(plugin.name),
             "runtimes": _of(plugin.name, runtimes),
             "codecs": sorted(
@@ -49,6 +49,10 @@ def describe(manager: PluginManager) -> list[dict[str, Any]]:
         }
         for plugin in manager.plugins
     ]
+
+
+def _version(distribution: str) -> str:
+    return metadata.version(distribution) if distribution else ""
 
 
 def _of(plugin: str, registry: Registry[Any]) -> list[str]:

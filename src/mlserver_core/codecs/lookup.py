@@ -43,13 +43,21 @@ class Codecs:
         self._check(content_type, where)
         return self.requests.get(content_type)
 
-    def input_codec_for(self, payload: Any) -> type[InputCodec]:
-        """The first codec that can encode ``payload`` as a tensor; raises CodecError."""
-        return _first(self.inputs, payload)
+    def input_codec_for(
+        self, payload: Any, default: type[InputCodec] | None = None
+    ) -> type[InputCodec]:
+        """The first codec that can encode ``payload`` as a tensor, else ``default``.
 
-    def request_codec_for(self, payload: Any) -> type[RequestCodec]:
-        """The first codec that can encode ``payload`` as a response; raises CodecError."""
-        return _first(self.requests, payload)
+        Raises:
+            CodecError: there is none.
+        """
+        return _first(self.inputs, payload, default)
+
+    def request_codec_for(
+        self, payload: Any, default: type[RequestCodec] | None = None
+    ) -> type[RequestCodec]:
+        """As ``input_codec_for``, for whole responses."""
+        return _first(self.requests, payload, default)
 
     def _check(self, content_type: str, where: str) -> None:
         if content_type not in self.inputs and content_type not in self.requests:
@@ -60,10 +68,12 @@ class Codecs:
             )
 
 
-def _first(registry: Registry[T], payload: Any) -> T:
+def _first(registry: Registry[T], payload: Any, default: T | None) -> T:
     for codec in registry.items().values():
         if codec.can_encode(payload):  # type: ignore[attr-defined]  # both kinds have it
             return codec
+    if default is not None:
+        return default
     raise CodecError(
-        f"no {registry.kind} can encode a {type(payload).__name__}; known are {', '.join(registry)}"
+        f"no {registry.kind} can encode {type(payload).__name__}; known are {', '.join(registry)}"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import inspect
 import logging
 from collections.abc import Iterable
@@ -10,9 +11,16 @@ from collections.abc import Iterable
 import attrs
 
 from mlserver_core.engine.admission import admit
+from mlserver_core.engine.in_flight import InFlight
 from mlserver_core.engine.lifecycle import LiveModel, Parts, load
 from mlserver_core.engine.model_table import ModelEntry, ModelTable
-from mlserver_core.errors import ModelLoadError, ModelNotReady, PermissionDenied
+from mlserver_core.errors import (
+    InternalError,
+    MLServerError,
+    ModelLoadError,
+    ModelNotReady,
+    PermissionDenied,
+)
 from mlserver_core.hooks.manager import PluginManager
 from mlserver_core.settings import ModelSettings, Settings
 from mlserver_core.types import (
@@ -37,18 +45,18 @@ class InferenceEngine:
 
     Attributes:
         settings: the server's.
-        in_flight: how many requests are being answered.
+        in_flight: the requests that are being answered.
     """
 
     settings: Settings
     _parts: Parts
     _plugins: PluginManager
-    in_flight: int = attrs.field(default=0, init=False)
+    in_flight: InFlight = attrs.field(factory=InFlight, init=False)
     _table: ModelTable = attrs.field(factory=ModelTable, init=False)
     _live: list[LiveModel] = attrs.field(factory=list, init=False)
     _loaded: bool = attrs.field(default=False, init=False)
+    _loads: list[asyncio.Task[ModelLoadError | None]] = attrs.field(factory=list, init=False)
     _stopping: bool = attrs.field(default=False, init=False)
-    _idle: asyncio.Event | None = attrs.field(default=None, init=False)
 
     async def infer(
         self,
@@ -72,13 +80,14 @@ class InferenceEngine:
         if not entry.ready or entry.infer is None:
             raise ModelNotReady(name, version or None)
         admit(request, entry.settings, context)
-        self.in_flight += 1
-        try:
-            return await entry.infer(request, context)
-        finally:
-            self.in_flight -= 1
-            if self._idle is not None and self.in_flight == 0:
-                self._idle.set()
+        with self.in_flight.one():
+            try:
+                return await entry.infer(request, context)
+            except MLServerError:
+                raise
+            except Exception as error:
+                logger.exception("A middleware failed on request %s of model %r", request.id, name)
+                raise InternalError("internal error; the server's log has the details") from error
 
     async def metadata(self, name: str, version: str | None = None) -> MetadataModelResponse:
         """What the model says of itself; ``versions`` are the loaded ones unless declared.
@@ -129,42 +138,48 @@ class InferenceEngine:
             if entry.ready or not ready
         ]
 
-    async def drained(self, seconds: float) -> bool:
-        """Waits until nothing is in flight, for so long at most; True when it came to that."""
-        self._idle = asyncio.Event()
-        if self.in_flight == 0:
-            return True
-        try:
-            await asyncio.wait_for(self._idle.wait(), seconds)
-        except asyncio.TimeoutError:
-            return False
-        return True
-
     async def load_all(self, models: Iterable[ModelSettings]) -> list[ModelLoadError]:
-        """Loads models side by side; returns what failed, which stays listed with its reason."""
-        models = list(models)
+        """Loads models side by side.
+
+        Returns:
+            What failed; it stays listed with its reason. Empty when ``stop_loading`` came first.
+        """
+        models = [copy.copy(model) for model in models]  # the server writes into its own
         for model in models:
             self._put(ModelEntry(settings=model, state=State.LOADING))
-        outcomes = await asyncio.gather(*(self._load(model) for model in models))
+        self._loads = [asyncio.ensure_future(self._load(model)) for model in models]
+        if self._loads:
+            await asyncio.wait(self._loads)
+        if self._stopping:
+            return []
         self._loaded = True
+        outcomes = [task.result() for task in self._loads]
         return [outcome for outcome in outcomes if outcome is not None]
 
-    async def unload_all(self) -> None:
-        """Unloads every model, newest first; one that fails to is logged."""
+    async def stop_loading(self) -> None:
+        """The server is no longer ready, and loads that are under way are given up."""
         self._stopping = True
+        for task in self._loads:
+            task.cancel()
+        await asyncio.gather(*self._loads, return_exceptions=True)
+
+    async def unload_all(self, seconds: float | None = None) -> None:
+        """Unloads every model, newest first.
+
+        Args:
+            seconds: how long one may take; one that takes longer, or fails, is logged and left.
+        """
         while self._live:
             live = self._live.pop()
-            model = live.entry.model
-            self._put(ModelEntry(settings=live.entry.settings, state=State.UNAVAILABLE))
+            model, settings = live.entry.model, live.entry.settings
+            self._put(ModelEntry(settings=settings, state=State.UNAVAILABLE))
             try:
-                await live.unload()
+                await asyncio.wait_for(live.unload(), seconds)
+            except asyncio.TimeoutError:
+                logger.warning("Model %r did not unload within %s seconds", settings.name, seconds)
             except Exception:
-                logger.exception("Model %r failed to unload", live.entry.settings.name)
+                logger.exception("Model %r failed to unload", settings.name)
             self._plugins.notify("mlserver_model_unloaded", model=model)
-
-    def start_stopping(self) -> None:
-        """The server is no longer ready; requests in flight go on."""
-        self._stopping = True
 
     async def _load(self, model_settings: ModelSettings) -> ModelLoadError | None:
         try:

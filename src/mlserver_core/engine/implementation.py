@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import pkgutil
 from typing import Any
 
@@ -52,21 +54,29 @@ def _find(
             f"Install the plugin that brings it (pip install mlserver-core-{name}), or give "
             "the dotted path of an MLModel subclass.",
         )
-    try:
-        if space is not None and space.has(name):
-            return pkgutil.resolve_name(f"{space.package}.{name}")
-        return pkgutil.resolve_name(name)
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").removeprefix(space.package + "." if space else "")
-        if not (name + ".").startswith(missing + "."):
-            raise  # the module is there, and something that it imports is not
+    return _import(settings, name, space)
+
+
+def _import(settings: ModelSettings, path: str, space: ModuleSpace | None) -> Any:
+    """What a dotted path leads to; what its modules raise while they are imported comes out."""
+    top, *rest = path.split(".")
+    prefix = f"{space.package}." if space is not None and space.has(top) else ""
+    if not prefix and importlib.util.find_spec(top) is None:
         raise ModelLoadError(
             settings.name,
-            f"implementation {name!r}: there is no module {missing!r} beside the settings "
-            "file, and none is installed",
-        ) from None
-    except AttributeError:
-        module, _, attribute = name.rpartition(".")
-        raise ModelLoadError(
-            settings.name, f"implementation {name!r}: module {module!r} has no {attribute!r}"
-        ) from None
+            f"implementation {path!r}: there is no module {top!r} beside the settings file, "
+            "and none is installed",
+        )
+    found: Any = importlib.import_module(prefix + top)
+    name = top
+    for part in rest:
+        parent, name = name, f"{name}.{part}"
+        if hasattr(found, part):
+            found = getattr(found, part)
+        elif hasattr(found, "__path__") and importlib.util.find_spec(prefix + name):
+            found = importlib.import_module(prefix + name)
+        else:
+            raise ModelLoadError(
+                settings.name, f"implementation {path!r}: {parent!r} has no {part!r}"
+            )
+    return found

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
+import asyncio
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import attrs
@@ -13,7 +13,7 @@ from mlserver_core.codecs import Codecs
 from mlserver_core.engine.implementation import find_class
 from mlserver_core.engine.model_table import ModelEntry
 from mlserver_core.engine.module_space import ModuleSpace
-from mlserver_core.engine.pipeline import compose
+from mlserver_core.engine.pipeline import compose, is_cancelled
 from mlserver_core.errors import ModelLoadError
 from mlserver_core.executors.interfaces import Executor, ExecutorFactory
 from mlserver_core.hooks.registry import Registry
@@ -24,8 +24,6 @@ from mlserver_core.types import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-logger = logging.getLogger("mlserver")
 
 DEFAULT_EXECUTOR = "threads"
 
@@ -47,30 +45,45 @@ class Parts:
     middlewares: Sequence[MiddlewareFactory] = ()
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class LiveModel:
-    """A loaded model and what keeps it alive.
+    """A model and what keeps it alive.
 
     Attributes:
         entry: how the engine knows it.
+        executor: where it lives; None before that is known.
+        space: the modules of its folder, if it has one.
     """
 
     entry: ModelEntry
-    _executor: Executor
-    _space: ModuleSpace | None
+    executor: Executor | None = None
+    space: ModuleSpace | None = None
+
+    def current(self) -> AbstractContextManager[None]:
+        """Inside, plain names mean the model's modules."""
+        return self.space.current() if self.space else nullcontext()
 
     async def unload(self) -> None:
-        """Runs the model's ``unload`` and lets go of its modules."""
+        """Runs the model's ``unload`` and lets go of everything."""
         try:
-            with self._space.current() if self._space else nullcontext():
-                await self._executor.unload()
+            if self.executor is not None:
+                with self.current():
+                    await self.executor.unload()
         finally:
-            if self._space is not None:
-                self._space.close()
+            await self.discard()
+
+    async def discard(self) -> None:
+        """Lets go of the model's threads and modules."""
+        try:
+            if self.executor is not None:
+                await self.executor.close()
+        finally:
+            if self.space is not None:
+                self.space.close()
 
 
 async def load(model_settings: ModelSettings, parts: Parts, settings: Settings) -> LiveModel:
-    """Makes a model and runs its ``load``.
+    """Makes a model and runs its ``load``. What fails leaves nothing behind.
 
     Raises:
         ModelLoadError: says why; the cause has the traceback.
@@ -79,51 +92,53 @@ async def load(model_settings: ModelSettings, parts: Parts, settings: Settings) 
         allow_pickle=settings.allow_pickle and model_settings.allow_pickle is not False,
         trusted_types=tuple(settings.trusted_types),
     )
-    executor = _make_executor(model_settings, parts.executors)
-    space = ModuleSpace(model_settings.folder) if model_settings.folder else None
-    if space is not None:
-        space.open()
+    live = LiveModel(ModelEntry(settings=model_settings, state=State.LOADING))
+    if model_settings.folder is not None:
+        live.space = ModuleSpace(model_settings.folder)
+        live.space.open()
     try:
-        model = await _load(model_settings, parts, executor, space)
-    except BaseException:  # a cancelled load leaves nothing behind either
-        if space is not None:
-            space.close()
+        await _bring_up(live, parts, settings)
+    except BaseException as error:
+        await (live.unload() if live.entry.model else live.discard())
+        if isinstance(error, asyncio.CancelledError) and is_cancelled():
+            raise
+        if isinstance(error, (Exception, SystemExit, asyncio.CancelledError)):
+            raise _explain(error, model_settings) from error
         raise
-    enter = space.current if space is not None else nullcontext
-    infer = compose(
-        model_settings,
-        executor,
-        enter,
-        [make(model_settings) for make in parts.middlewares],
-        error_detail=settings.error_detail,
-    )
-    entry = ModelEntry(settings=model_settings, state=State.READY, model=model, infer=infer)
-    return LiveModel(entry, executor, space)
+    return live
 
 
-async def _load(
-    settings: ModelSettings, parts: Parts, executor: Executor, space: ModuleSpace | None
-) -> MLModel:
+async def _bring_up(live: LiveModel, parts: Parts, settings: Settings) -> None:
+    model_settings = live.entry.settings
+    live.executor = _make_executor(model_settings, parts.executors)
     made: list[MLModel] = []
 
     def make() -> MLModel:
-        model = find_class(settings, parts.runtimes, space)(settings)
+        model = find_class(model_settings, parts.runtimes, live.space)(model_settings)
         model.codecs = parts.codecs
         made.append(model)
         return model
 
-    try:
-        with space.current() if space else nullcontext():
-            result = await executor.load(make)
-    except ModelLoadError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise ModelLoadError(settings.name, f"{type(error).__name__}: {error}") from error
+    with live.current():
+        result = await live.executor.load(make)
     if result is not None and not result:  # None is success: many runtimes return nothing
-        raise ModelLoadError(settings.name, "load() returned False")
-    model = made[0]
-    model.ready = True
-    return model
+        raise ModelLoadError(model_settings.name, "load() returned False")
+    live.entry = attrs.evolve(live.entry, model=made[0])
+    infer = compose(
+        model_settings,
+        live.executor,
+        live.current,
+        [make_middleware(model_settings) for make_middleware in parts.middlewares],
+        error_detail=settings.error_detail,
+    )
+    made[0].ready = True
+    live.entry = attrs.evolve(live.entry, state=State.READY, infer=infer)
+
+
+def _explain(error: BaseException, settings: ModelSettings) -> ModelLoadError:
+    if isinstance(error, ModelLoadError):
+        return ModelLoadError(settings.name, error.message)
+    return ModelLoadError(settings.name, f"{type(error).__name__}: {error}")
 
 
 def _make_executor(settings: ModelSettings, executors: Registry[ExecutorFactory]) -> Executor:

@@ -47,7 +47,7 @@ class ModuleSpace(MetaPathFinder):
 
     folder: Path
     package: str = attrs.field(init=False)
-    _builtins: dict[str, Any] = attrs.field(init=False)
+    _builtins: dict[str, Any] = attrs.field(init=False, repr=False)
     _held: dict[str, bool] = attrs.field(factory=dict, init=False)
     _stand_ins: set[str] = attrs.field(factory=set, init=False)
 
@@ -60,6 +60,7 @@ class ModuleSpace(MetaPathFinder):
         root = types.ModuleType(self.package, f"Modules of the model in {self.folder.name}.")
         root.__path__ = [str(self.folder)]
         sys.modules[self.package] = root
+        importlib.invalidate_caches()  # a file may have come since the folder was last listed
         sys.meta_path.insert(0, self)
 
     def close(self) -> None:
@@ -130,6 +131,11 @@ class ModuleSpace(MetaPathFinder):
         level: int = 0,
     ) -> Any:
         """What an ``import`` statement in code of the folder calls."""
+        if isinstance(fromlist, list) and name not in sys.modules:
+            # No import statement: C code, such as pickle.loads, that looks the plain name up
+            # in sys.modules when we return.
+            with self.current():
+                importlib.import_module(name)
         if level or not self.has(name):
             found = builtins.__import__(name, globals, locals, fromlist or (), level)
             return _ImportLib(self) if found is importlib else found
@@ -145,6 +151,12 @@ class _OwnLoader(SourceFileLoader):
     def __init__(self, fullname: str, path: str, own_builtins: dict[str, Any]) -> None:
         super().__init__(fullname, path)
         self._builtins = own_builtins
+
+    def path_stats(self, path: str) -> Any:
+        """Keeps no bytecode: the folder may be read-only, and a file that changed within the
+        resolution of its time stamp would be missed.
+        """
+        raise OSError(path)
 
     def exec_module(self, module: types.ModuleType) -> None:
         vars(module)["__builtins__"] = self._builtins
@@ -188,17 +200,26 @@ def _behind(name: str) -> types.ModuleType:
     space = _current.get()
     if space is not None and space.has(name):
         return space.import_module(name)
+    return _installed(name)
+
+
+def _installed(name: str) -> types.ModuleType:
+    """The installed module of that name, run once and then kept by the stand-in."""
     stand_in = sys.modules.pop(name, None)
+    kept = vars(stand_in) if isinstance(stand_in, _StandIn) else {}
     try:
-        return importlib.import_module(name)
+        if "_installed" not in kept:
+            kept["_installed"] = importlib.import_module(name)
+        found: types.ModuleType = kept["_installed"]
+        return found
     finally:
         if stand_in is not None:
             sys.modules[name] = stand_in
 
 
 def _is_installed(top: str) -> bool:
-    if top in sys.modules:
-        return not isinstance(sys.modules[top], _StandIn)
+    if top in sys.modules and not isinstance(sys.modules[top], _StandIn):
+        return True
     spec = PathFinder.find_spec(top)
     return spec is not None and spec.origin is not None
 

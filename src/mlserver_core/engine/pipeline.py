@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 import re
 from collections.abc import Callable, Sequence
@@ -17,8 +18,10 @@ from mlserver_core.types.context import RequestContext
 
 logger = logging.getLogger("mlserver")
 
-#: An absolute path with at least one folder, and its last part.
-_PATH = re.compile(r"(?<![\w.:/])/(?:[^\s/'\":,;()<>]+/)+([^\s/'\":,;()<>]*)")
+#: An absolute path with at least one folder, and its last part: in quotes, where it may have
+#: spaces, or bare. What follows "//" is a URL.
+_QUOTED = re.compile(r"(['\"])(?:file://)?/(?:[^'\"/]+/)+([^'\"/]*)\1")
+_BARE = re.compile(r"(?:file://|(?<![\w./]))/(?:[^\s/'\":,;()<>]+/)+([^\s/'\":,;()<>]*)")
 
 
 def compose(
@@ -46,7 +49,7 @@ def compose(
         except MLServerError:
             raise
         except asyncio.CancelledError:
-            if _is_cancelled():
+            if is_cancelled():
                 raise
             raise RuntimeFailed("CancelledError: the runtime cancelled its own work") from None
         except (Exception, SystemExit) as error:
@@ -69,6 +72,9 @@ def _seal(
             f"Model {settings.name!r} gave no answer: predict() must return an "
             f"InferenceResponse, got {type(response).__name__}"
         )
+    # Copies, because a runtime may return the same objects every time.
+    response = copy.copy(response)
+    response.parameters = copy.copy(response.parameters)
     response.id = request.id
     response.model_name = response.model_name or settings.name
     response.model_version = response.model_version or settings.version
@@ -78,15 +84,20 @@ def _seal(
 def _text(error: BaseException, request: InferenceRequest, *, error_detail: bool) -> str:
     if not error_detail:
         return f"the model failed to answer request {request.id}"
-    return f"{type(error).__name__}: {cut_paths(str(error))}"
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001  # the text of somebody else's exception
+        return type(error).__name__
+    return f"{type(error).__name__}: {cut_paths(text)}"
 
 
 def cut_paths(text: str) -> str:
     """``text`` with each absolute path cut to its last part, which is all a client needs."""
-    return _PATH.sub(lambda found: found[1] or "(a folder)", text)
+    text = _QUOTED.sub(lambda found: f"{found[1]}{found[2] or '(a folder)'}{found[1]}", text)
+    return _BARE.sub(lambda found: found[1] or "(a folder)", text)
 
 
-def _is_cancelled() -> bool:
+def is_cancelled() -> bool:
     """Has somebody cancelled this task, as opposed to a runtime raising CancelledError?"""
     task = asyncio.current_task()
     cancelling = getattr(task, "cancelling", None)  # Python 3.10 cannot tell

@@ -39,6 +39,9 @@ class InlineExecutor:
         if self._model is not None:
             await self._run(self._model.unload)
 
+    async def close(self) -> None:
+        """Has nothing to free."""
+
     async def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         result = function(*arguments)
         return await result if inspect.isawaitable(result) else result

@@ -39,7 +39,10 @@ class Executor(Protocol):
         """
 
     async def unload(self) -> None:
-        """Runs the model's ``unload`` and frees the executor's own resources."""
+        """Runs the model's ``unload``; its exceptions come through."""
+
+    async def close(self) -> None:
+        """Frees the executor's own resources, also after a load that failed."""
 
 
 #: Makes the executor of one model. Called at load, never while serving.

@@ -28,12 +28,16 @@ class ThreadsExecutor(InlineExecutor):
     _pool: ThreadPoolExecutor | None = attrs.field(default=None, init=False)
 
     async def unload(self) -> None:
-        """Runs the model's ``unload`` and ends the threads; a call that never ends is left."""
+        """Runs the model's ``unload``, in a thread of its own: a call may never end."""
+        busy, self._pool = self._pool, None
         try:
             await InlineExecutor.unload(self)
         finally:
-            if self._pool is not None:
-                self._pool.shutdown(wait=False, cancel_futures=True)
+            _end(busy)
+
+    async def close(self) -> None:
+        """Ends the threads; a call that never ends is left."""
+        _end(self._pool)
 
     async def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         if inspect.iscoroutinefunction(function):
@@ -47,6 +51,11 @@ class ThreadsExecutor(InlineExecutor):
             self._pool, context.run, _guarded, function, *arguments
         )
         return await result if inspect.isawaitable(result) else result
+
+
+def _end(pool: ThreadPoolExecutor | None) -> None:
+    if pool is not None:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _guarded(function: Callable[..., Any], *arguments: Any) -> Any:

@@ -6,12 +6,14 @@ import struct
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+import attrs
 from google.protobuf.message import DecodeError
 from grpclib.const import Cardinality, Handler
 from grpclib.exceptions import GRPCError
 from grpclib.metadata import encode_metadata
 from grpclib.server import Stream
 
+from mlserver_core.engine.in_flight import InFlight
 from mlserver_core.errors import InvalidRequest, TooLarge, Unsupported
 from mlserver_core.grpc.errors import to_grpc_error
 from mlserver_core.wire.headers import sendable
@@ -20,31 +22,43 @@ from mlserver_core.wire.headers import sendable
 Answer = Callable[[Any, "Stream[Any, Any]"], Awaitable[tuple[Any, Mapping[str, Any]]]]
 
 
-def unary(answer: Answer, request_type: Any, reply_type: Any, limit: int) -> Handler:
-    """The grpclib handler of a call with one request and one reply.
+@attrs.frozen
+class Calls:
+    """How the calls of one server are taken.
 
-    Args:
-        answer: does the work; its errors become statuses.
-        request_type: message class of the request.
-        reply_type: message class of the reply.
+    Attributes:
         limit: bytes a request may have; -1 for no limit.
+        in_flight: the calls whose answer is not written yet.
     """
 
-    async def serve(stream: Stream[Any, Any]) -> None:
-        try:
-            message = await receive(stream, request_type, limit)
-            if message is None:
-                raise InvalidRequest("the call ended before a message came")
-            reply, trailers = await answer(message, stream)
-        except GRPCError:
-            raise
-        except Exception as error:
-            raise to_grpc_error(error) from error
-        await stream.send_message(reply)
-        if trailers:
-            await stream.send_trailing_metadata(metadata=to_metadata(trailers))
+    limit: int
+    in_flight: InFlight
 
-    return Handler(serve, Cardinality.UNARY_UNARY, request_type, reply_type)
+    def unary(self, answer: Answer, request_type: Any, reply_type: Any) -> Handler:
+        """The grpclib handler of a call with one request and one reply.
+
+        Args:
+            answer: does the work; its errors become statuses.
+            request_type: message class of the request.
+            reply_type: message class of the reply.
+        """
+
+        async def serve(stream: Stream[Any, Any]) -> None:
+            with self.in_flight.one():
+                try:
+                    message = await receive(stream, request_type, self.limit)
+                    if message is None:
+                        raise InvalidRequest("the call ended before a message came")
+                    reply, trailers = await answer(message, stream)
+                except GRPCError:
+                    raise
+                except Exception as error:
+                    raise to_grpc_error(error) from error
+                await stream.send_message(reply)
+                if trailers:
+                    await stream.send_trailing_metadata(metadata=to_metadata(trailers))
+
+        return Handler(serve, Cardinality.UNARY_UNARY, request_type, reply_type)
 
 
 async def receive(stream: Stream[Any, Any], message_type: Any, limit: int) -> Any:

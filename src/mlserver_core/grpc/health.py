@@ -12,7 +12,7 @@ from grpclib.exceptions import GRPCError
 from grpclib.server import Stream
 
 from mlserver_core.engine.engine import InferenceEngine
-from mlserver_core.grpc.calls import receive, unary
+from mlserver_core.grpc.calls import Calls, receive
 from mlserver_core.grpc.messages import Messages
 
 NAME = "grpc.health.v1.Health"
@@ -20,7 +20,6 @@ SERVING, NOT_SERVING, SERVICE_UNKNOWN = 1, 2, 3
 
 #: Seconds between two looks of a Watch; a runtime may lower its readiness at any time.
 _PERIOD = 1.0
-_LIMIT = 64 * 1024
 
 
 @attrs.frozen(eq=False)
@@ -30,11 +29,13 @@ class HealthService:
     Attributes:
         engine: knows.
         messages: the classes of the messages.
+        calls: how calls are taken.
         services: the names that may be asked for besides the empty one.
     """
 
     engine: InferenceEngine
     messages: Messages
+    calls: Calls
     services: Collection[str]
 
     def __mapping__(self) -> dict[str, Handler]:
@@ -42,7 +43,7 @@ class HealthService:
         request_type = self.messages.get("grpc.health.v1.HealthCheckRequest")
         reply_type = self.messages.get("grpc.health.v1.HealthCheckResponse")
         return {
-            f"/{NAME}/Check": unary(self.check, request_type, reply_type, _LIMIT),
+            f"/{NAME}/Check": self.calls.unary(self.check, request_type, reply_type),
             f"/{NAME}/Watch": Handler(
                 self.watch, Cardinality.UNARY_STREAM, request_type, reply_type
             ),
@@ -58,7 +59,7 @@ class HealthService:
     async def watch(self, stream: Stream[Any, Any]) -> None:
         """The state now, and again whenever it has changed, until the client leaves."""
         message = await receive(
-            stream, self.messages.get("grpc.health.v1.HealthCheckRequest"), _LIMIT
+            stream, self.messages.get("grpc.health.v1.HealthCheckRequest"), self.calls.limit
         )
         service = message.service if message is not None else ""
         sent = None

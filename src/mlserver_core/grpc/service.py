@@ -12,7 +12,7 @@ from grpclib.server import Stream
 from mlserver_core.engine.engine import InferenceEngine
 from mlserver_core.errors import Unsupported
 from mlserver_core.grpc._generated import dataplane
-from mlserver_core.grpc.calls import Answer, read_headers, unary
+from mlserver_core.grpc.calls import Answer, Calls, read_headers
 from mlserver_core.grpc.errors import to_grpc_error
 from mlserver_core.grpc.messages import Messages
 from mlserver_core.types import MetadataTensor, Parameters
@@ -33,12 +33,12 @@ class InferenceService:
     Attributes:
         engine: answers.
         messages: the classes of tensor messages.
-        limit: bytes a request may have; -1 for no limit.
+        calls: how calls are taken.
     """
 
     engine: InferenceEngine
     messages: Messages
-    limit: int
+    calls: Calls
 
     def __mapping__(self) -> dict[str, Handler]:
         """The handlers by path, as grpclib asks for them."""
@@ -60,7 +60,7 @@ class InferenceService:
         return {
             **self._control_handlers(NAME, control),
             **self._control_handlers(OLD_REPOSITORY, repository),
-            f"/{NAME}/ModelInfer": unary(self.model_infer, request_type, reply_type, self.limit),
+            f"/{NAME}/ModelInfer": self.calls.unary(self.model_infer, request_type, reply_type),
             f"/{NAME}/ModelStreamInfer": Handler(
                 self.model_stream_infer, Cardinality.STREAM_STREAM, request_type, reply_type
             ),
@@ -68,11 +68,10 @@ class InferenceService:
 
     def _control_handlers(self, service: str, calls: Mapping[str, Answer]) -> dict[str, Handler]:
         return {
-            f"/{service}/{name}": unary(
+            f"/{service}/{name}": self.calls.unary(
                 answer,
                 getattr(dataplane, f"{name}Request"),
                 getattr(dataplane, f"{name}Response"),
-                self.limit,
             )
             for name, answer in calls.items()
         }

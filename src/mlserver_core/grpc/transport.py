@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import time
+import weakref
 from typing import Any
 
 import attrs
 from grpclib.encoding.base import CodecBase
+from grpclib.protocol import H2Protocol
 from grpclib.server import Server
 
 from mlserver_core.engine.engine import InferenceEngine
-from mlserver_core.errors import StartupError
+from mlserver_core.engine.in_flight import InFlight
+from mlserver_core.engine.listening import cannot_listen, shown_host
 from mlserver_core.grpc import health, service
+from mlserver_core.grpc.calls import Calls
 from mlserver_core.grpc.health import HealthService
 from mlserver_core.grpc.messages import load_messages
 from mlserver_core.grpc.reflection import ReflectionService
 from mlserver_core.grpc.service import InferenceService
 from mlserver_core.settings import Settings
 
+logger = logging.getLogger("mlserver.grpc")
+
 DEFAULT_LIMIT = 64 * 2**20
+#: Seconds between two looks at what is unsent.
+_PERIOD = 0.01
+#: Seconds that closed connections may take to be gone.
+_LONGEST_CLOSE = 1.0
 _REFLECTION = ("grpc.reflection.v1", "grpc.reflection.v1alpha")
 
 
@@ -37,13 +50,19 @@ class MessageCodec(CodecBase):
 
 
 class GrpcServer(Server):
-    """grpclib's server, mended where a client's bytes could end a connection or a start."""
+    """grpclib's server, mended where a client could end a connection or hold up a stop."""
 
     def __init__(self, services: list[Any]) -> None:
         super().__init__(services, codec=MessageCodec())
         # With grpclib's "ascii" one header byte above 127 breaks off every call on the
         # connection; latin-1 reads any byte.
         self._h2_config.header_encoding = "latin-1"
+        self._protocols: weakref.WeakSet[H2Protocol] = weakref.WeakSet()
+
+    def _protocol_factory(self) -> H2Protocol:
+        protocol = super()._protocol_factory()
+        self._protocols.add(protocol)
+        return protocol
 
     @property
     def port(self) -> int:
@@ -55,6 +74,25 @@ class GrpcServer(Server):
         """Takes no more connections; calls in flight go on."""
         if self._server is not None:
             self._server.close()
+
+    def unsent(self) -> int:
+        """Bytes that are written and not yet with the system."""
+        connections = (protocol.connection for protocol in self._open())
+        return sum(each._transport.get_write_buffer_size() for each in connections)  # noqa: SLF001
+
+    def close_connections(self) -> None:
+        """Closes every connection once what is written is sent.
+
+        grpclib cancels the calls and leaves the connections open; from Python 3.12 on, its
+        ``wait_closed`` would then wait for the clients. No GOAWAY goes before: grpclib's own
+        client drops an answer that it has received but not read when it sees one.
+        """
+        for protocol in self._open():
+            protocol.processor.close("the server stops")
+
+    def _open(self) -> list[H2Protocol]:
+        made = (each for each in list(self._protocols) if hasattr(each, "processor"))
+        return [each for each in made if not each.connection.is_closing()]
 
 
 @attrs.define(eq=False)
@@ -71,12 +109,12 @@ class GrpcTransport:
     engine: InferenceEngine
     port: int = attrs.field(default=0, init=False)
     _server: GrpcServer | None = attrs.field(default=None, init=False)
+    _in_flight: InFlight = attrs.field(factory=InFlight, init=False)
 
     @property
     def listening(self) -> str:
         """The start-up line."""
-        host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
-        return f"gRPC server listening on {host}:{self.port}"
+        return f"gRPC server listening on {shown_host(self.settings)}:{self.port}"
 
     async def start(self) -> None:
         """Begins to listen.
@@ -88,11 +126,7 @@ class GrpcTransport:
         try:
             await server.start(self.settings.host, self.settings.grpc_port)
         except OSError as error:
-            raise StartupError(
-                f"gRPC cannot listen on {self.settings.host}:{self.settings.grpc_port}: "
-                f"{error.strerror or error}; set grpc_port (MLSERVER_GRPC_PORT) to a free port, "
-                "or to 0 for any"
-            ) from None
+            raise cannot_listen("gRPC", self.settings, "grpc_port", error) from None
         self._server = server
         self.port = server.port
 
@@ -101,20 +135,30 @@ class GrpcTransport:
         if self._server is not None:
             self._server.stop_listening()
 
-    async def close(self) -> None:
-        """Cancels what is left and closes every connection."""
-        if self._server is not None:
-            self._server.close()
-            await self._server.wait_closed()
-            self._server = None
+    async def close(self, seconds: float) -> None:
+        """Closes every connection, once its answers are written, and after ``seconds`` anyway."""
+        if self._server is None:
+            return
+        server, self._server = self._server, None
+        deadline = time.monotonic() + seconds
+        await self._in_flight.drained(seconds)
+        while server.unsent() and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(_PERIOD)  # nothing tells when a buffer is empty
+        server.close()
+        server.close_connections()
+        try:
+            await asyncio.wait_for(server.wait_closed(), _LONGEST_CLOSE)
+        except asyncio.TimeoutError:
+            logger.warning("A gRPC client does not take its answer; its connection is left")
 
     def _services(self) -> list[Any]:
         messages = load_messages()
         limit = self.settings.grpc_max_message_length
         names = [service.NAME, service.OLD_REPOSITORY, health.NAME]
         names += [f"{package}.ServerReflection" for package in _REFLECTION]
+        calls = Calls(DEFAULT_LIMIT if limit is None else limit, self._in_flight)
         return [
-            InferenceService(self.engine, messages, DEFAULT_LIMIT if limit is None else limit),
-            HealthService(self.engine, messages, names),
+            InferenceService(self.engine, messages, calls),
+            HealthService(self.engine, messages, calls, names),
             *(ReflectionService(messages, names, package) for package in _REFLECTION),
         ]

@@ -94,7 +94,8 @@ class PluginManager:
             self._manager.register(plugin, candidate.name)
             self._manager.check_pending()
         except (pluggy.PluginValidationError, ValueError) as error:
-            self._manager.unregister(plugin)
+            if self._manager.get_plugin(candidate.name) is plugin:
+                self._manager.unregister(plugin)
             raise PluginError(candidate.name, self._explain(plugin, str(error))) from None
         self._loaded[candidate.name] = candidate
 
@@ -156,7 +157,8 @@ class PluginManager:
         return self._manager.add_hookcall_monitoring(before, after)
 
     def _callers(self, hook: str) -> Iterator[tuple[str, Any]]:
-        implementations = getattr(self._manager.hook, hook).get_hookimpls()
+        found = getattr(self._manager.hook, hook).get_hookimpls()
+        implementations = sorted(found, key=lambda each: each.trylast - each.tryfirst)
         everyone = {implementation.plugin for implementation in implementations}
         for implementation in implementations:
             others = everyone - {implementation.plugin}

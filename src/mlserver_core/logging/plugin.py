@@ -40,4 +40,4 @@ def mlserver_server_started(server: MLServer) -> None:
 @hookimpl
 def mlserver_server_stopping(server: MLServer) -> None:
     """Says what is waited for."""
-    logger.info("Stopping; %d request(s) in flight", server.engine.in_flight)
+    logger.info("Stopping; %d request(s) in flight", server.engine.in_flight.count)

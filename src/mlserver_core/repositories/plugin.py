@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from urllib.parse import unquote, urlparse
 
 from mlserver_core.hooks import hookimpl
 from mlserver_core.hooks.registry import Registry
@@ -19,7 +20,7 @@ def mlserver_register_repositories(registry: Registry[RepositoryFactory]) -> Non
 
 def _make(root: str, *, strict: bool) -> FolderRepository:
     return FolderRepository(
-        root=Path(root.removeprefix("file://")),
+        root=Path(unquote(urlparse(root).path) if root.startswith("file://") else root),
         environ=os.environ,
         dotenv=Path(".env"),
         strict=strict,

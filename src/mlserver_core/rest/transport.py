@@ -8,9 +8,12 @@ import attrs
 from aiohttp import web
 
 from mlserver_core.engine.engine import InferenceEngine
-from mlserver_core.errors import StartupError
+from mlserver_core.engine.listening import cannot_listen, shown_host
 from mlserver_core.rest.app import make_app
 from mlserver_core.settings import Settings
+
+#: Seconds; aiohttp takes 0 for "for ever".
+_SHORTEST = 0.1
 
 
 @attrs.define(eq=False)
@@ -32,8 +35,7 @@ class RestTransport:
     @property
     def listening(self) -> str:
         """The start-up line."""
-        host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
-        return f"REST server listening on http://{host}:{self.port}"
+        return f"REST server listening on http://{shown_host(self.settings)}:{self.port}"
 
     async def start(self) -> None:
         """Begins to listen.
@@ -45,18 +47,14 @@ class RestTransport:
             make_app(self.settings, self.engine),
             handler_cancellation=True,
             access_log=logging.getLogger("mlserver.rest") if self.settings.debug else None,
-            shutdown_timeout=0.1,  # by then the server has waited for what was in flight
+            shutdown_timeout=_SHORTEST,  # close() has waited by then
         )
         await self._runner.setup()
         self._site = web.TCPSite(self._runner, self.settings.host, self.settings.http_port)
         try:
             await self._site.start()
         except OSError as error:
-            raise StartupError(
-                f"REST cannot listen on {self.settings.host}:{self.settings.http_port}: "
-                f"{error.strerror or error}; set http_port (MLSERVER_HTTP_PORT) to a free port, "
-                "or to 0 for any"
-            ) from None
+            raise cannot_listen("REST", self.settings, "http_port", error) from None
         self.port = self._runner.addresses[0][1]
 
     async def stop_listening(self) -> None:
@@ -65,8 +63,13 @@ class RestTransport:
             await self._site.stop()
             self._site = None
 
-    async def close(self) -> None:
-        """Closes every connection."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+    async def close(self, seconds: float) -> None:
+        """Closes every connection, once its answers are written, and after ``seconds`` anyway."""
+        if self._runner is None:
+            return
+        server = self._runner.server
+        if server is not None:
+            server.pre_shutdown()
+            await server.shutdown(max(seconds, _SHORTEST))
+        await self._runner.cleanup()
+        self._runner = None
