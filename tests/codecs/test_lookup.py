@@ -74,7 +74,7 @@ def test_a_payload_finds_the_codec_of_a_response(codecs, payload, codec):
 def test_a_payload_that_no_codec_takes_is_refused_with_the_known_ones(codecs):
     with pytest.raises(CodecError) as caught:
         codecs.input_codec_for({"a": 1})
-    assert str(caught.value) == "no input codec can encode a dict; known are np, str"
+    assert str(caught.value) == "no input codec can encode dict; known are np, str"
 
     with pytest.raises(CodecError) as caught:
         codecs.request_codec_for(5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
+from types import ModuleType
 from typing import Any
 
 from mlserver_core.engine.module_space import ModuleSpace
@@ -76,7 +77,8 @@ def _import(settings: ModelSettings, path: str, space: ModuleSpace | None) -> An
         elif hasattr(found, "__path__") and importlib.util.find_spec(prefix + name):
             found = importlib.import_module(prefix + name)
         else:
+            kind = "module" if isinstance(found, ModuleType) else "class"
             raise ModelLoadError(
-                settings.name, f"implementation {path!r}: {parent!r} has no {part!r}"
+                settings.name, f"implementation {path!r}: {kind} {parent!r} has no {part!r}"
             )
     return found

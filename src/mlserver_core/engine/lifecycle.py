@@ -100,11 +100,13 @@ async def load(model_settings: ModelSettings, parts: Parts, settings: Settings) 
         await _bring_up(live, parts, settings)
     except BaseException as error:
         await (live.unload() if live.entry.model else live.discard())
-        if isinstance(error, asyncio.CancelledError) and is_cancelled():
+        ours = isinstance(error, asyncio.CancelledError) and is_cancelled()
+        if ours or not isinstance(error, (Exception, SystemExit, asyncio.CancelledError)):
             raise
-        if isinstance(error, (Exception, SystemExit, asyncio.CancelledError)):
-            raise _explain(error, model_settings) from error
-        raise
+        if isinstance(error, ModelLoadError):
+            raise
+        text = f"{type(error).__name__}: {error}"
+        raise ModelLoadError(model_settings.name, text) from error
     return live
 
 
@@ -133,12 +135,6 @@ async def _bring_up(live: LiveModel, parts: Parts, settings: Settings) -> None:
     )
     made[0].ready = True
     live.entry = attrs.evolve(live.entry, state=State.READY, infer=infer)
-
-
-def _explain(error: BaseException, settings: ModelSettings) -> ModelLoadError:
-    if isinstance(error, ModelLoadError):
-        return ModelLoadError(settings.name, error.message)
-    return ModelLoadError(settings.name, f"{type(error).__name__}: {error}")
 
 
 def _make_executor(settings: ModelSettings, executors: Registry[ExecutorFactory]) -> Executor:
