@@ -78,7 +78,7 @@ def test_a_payload_that_no_codec_takes_is_refused_with_the_known_ones(codecs):
 
     with pytest.raises(CodecError) as caught:
         codecs.request_codec_for(5)
-    assert str(caught.value) == "no request codec can encode a int; known are np, str, pd"
+    assert str(caught.value) == "no request codec can encode int; known are np, str, pd"
 
 
 def test_two_servers_have_codecs_of_their_own():
