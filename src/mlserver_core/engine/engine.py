@@ -185,18 +185,26 @@ class InferenceEngine:
         try:
             live = await load(model_settings, self._parts, self.settings)
         except ModelLoadError as error:
-            # The traceback is the cause's, where the runtime raised; else there is none to show.
-            logger.error(  # noqa: TRY400
-                "%s", _explain(error, model_settings), exc_info=error.__cause__
-            )
-            self._put(
-                ModelEntry(settings=model_settings, state=State.UNAVAILABLE, reason=error.message)
-            )
-            return error
+            return self._failed(model_settings, error)
+        except asyncio.CancelledError as error:
+            if self._stopping:
+                raise
+            text = "CancelledError: the runtime cancelled its own work"
+            failure = ModelLoadError(model_settings.name, text)
+            failure.__cause__ = error
+            return self._failed(model_settings, failure)
         self._live.append(live)
         self._plugins.notify("mlserver_model_loaded", model=live.entry.model)
         self._put(live.entry)
         return None
+
+    def _failed(self, model_settings: ModelSettings, error: ModelLoadError) -> ModelLoadError:
+        # The traceback is the cause's, where the runtime raised; else there is none to show.
+        logger.error("%s", _explain(error, model_settings), exc_info=error.__cause__)
+        self._put(
+            ModelEntry(settings=model_settings, state=State.UNAVAILABLE, reason=error.message)
+        )
+        return error
 
     def _put(self, entry: ModelEntry) -> None:
         self._table = self._table.with_entry(entry)

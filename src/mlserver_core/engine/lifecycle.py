@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from mlserver_core.codecs import Codecs
 from mlserver_core.engine.implementation import find_class
 from mlserver_core.engine.model_table import ModelEntry
 from mlserver_core.engine.module_space import ModuleSpace
-from mlserver_core.engine.pipeline import compose, is_cancelled
+from mlserver_core.engine.pipeline import compose
 from mlserver_core.errors import ModelLoadError
 from mlserver_core.executors.interfaces import Executor, ExecutorFactory
 from mlserver_core.hooks.registry import Registry
@@ -87,6 +86,7 @@ async def load(model_settings: ModelSettings, parts: Parts, settings: Settings) 
 
     Raises:
         ModelLoadError: says why; the cause has the traceback.
+        CancelledError: the caller was cancelled, or the runtime raised it.
     """
     model_settings.policy = ArtifactPolicy(
         allow_pickle=settings.allow_pickle and model_settings.allow_pickle is not False,
@@ -100,10 +100,7 @@ async def load(model_settings: ModelSettings, parts: Parts, settings: Settings) 
         await _bring_up(live, parts, settings)
     except BaseException as error:
         await (live.unload() if live.entry.model else live.discard())
-        ours = isinstance(error, asyncio.CancelledError) and is_cancelled()
-        if ours or not isinstance(error, (Exception, SystemExit, asyncio.CancelledError)):
-            raise
-        if isinstance(error, ModelLoadError):
+        if isinstance(error, ModelLoadError) or not isinstance(error, (Exception, SystemExit)):
             raise
         text = f"{type(error).__name__}: {error}"
         raise ModelLoadError(model_settings.name, text) from error
