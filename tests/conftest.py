@@ -31,7 +31,7 @@ GRPC = re.compile(r"gRPC server listening on (\S+):(\d+)$")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks what starts a server process, so that the fast part can leave it out."""
     for item in items:
-        if {"serve", "shared_server"} & set(getattr(item, "fixturenames", ())):
+        if {"serve", "shared_server", "module_server"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("server")
 
 
@@ -115,6 +115,20 @@ def shared_server(models_folder: Path) -> Iterator[ServerProcess]:
     server = start_server(models_folder)
     yield server
     assert server.stop() == 0, "\n".join(server.lines)
+
+
+@pytest.fixture(scope="module")
+def module_server() -> Iterator[Callable[..., ServerProcess]]:
+    """Starts servers that the tests of one module share."""
+    servers: list[ServerProcess] = []
+
+    def start(folder: Path) -> ServerProcess:
+        servers.append(start_server(folder))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        assert server.stop() == 0, "\n".join(server.lines)
 
 
 @pytest.fixture

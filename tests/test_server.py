@@ -275,7 +275,7 @@ async def test_a_taken_port_is_refused_with_the_setting_and_leaves_nothing_open(
         text = str(refused.value)
         assert text.startswith(f"{transport} cannot listen on 127.0.0.1:{port}: ")
         assert "address already in use" in text.lower()
-        assert f"set {setting} (MLSERVER_{setting.upper()}) to a free port" in text
+        assert f"set {setting} (MLSERVER_{setting.upper()}, --{setting.replace(chr(95), chr(45))}) to a free port" in text
     assert not any(is_open(each) for each in ports(server) if each)
     assert server.engine.in_flight.count == 0
 
@@ -285,7 +285,7 @@ async def test_an_address_that_is_not_of_this_machine_is_refused_with_the_settin
     with pytest.raises(StartupError) as refused:
         await server.startup([model()])
     assert "192.0.2.1" in str(refused.value)
-    assert "set host (MLSERVER_HOST)" in str(refused.value)
+    assert "set host (MLSERVER_HOST, --host)" in str(refused.value)
 
 
 async def test_a_model_that_fails_to_load_stops_the_server(make):

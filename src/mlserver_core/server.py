@@ -156,9 +156,10 @@ class MLServer:
             raise
         if self.is_stopping():  # a signal came while models were loading
             return
-        logger.info(
-            "Started with %d model(s) in %.2f seconds", len(models), time.monotonic() - started
-        )
+        seconds = time.monotonic() - started
+        logger.info("Started with %d model(s) in %.2f seconds", len(models) - len(failed), seconds)
+        if failed:
+            logger.warning("Not serving: %s", ", ".join(error.name for error in failed))
         self.plugins.notify("mlserver_server_started", server=self)
 
     async def stop(self, sig: int | None = None) -> None:
@@ -238,6 +239,9 @@ class MLServer:
         listing = self._repository().list()
         for warning in listing.warnings:
             logger.warning("%s", warning)
+        if not listing.models:
+            root = self.settings.model_repository_root
+            logger.warning("There is no model-settings.json in or below %s: nothing to serve", root)
         return list(listing.models)
 
     def _repository(self) -> Repository:

@@ -87,7 +87,7 @@ def test_two_files_for_one_model_and_version_are_refused_with_both_names(add, li
         listing()
     assert str(first) in str(refused.value)
     assert str(second) in str(refused.value)
-    assert "'m'" in str(refused.value)
+    assert "model m is also" in str(refused.value)
 
 
 def test_every_problem_of_every_file_is_named(add, listing):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import importlib.util
 import pkgutil
@@ -13,6 +14,10 @@ from mlserver_core.errors import ModelLoadError
 from mlserver_core.hooks.registry import Registry
 from mlserver_core.model import MLModel
 from mlserver_core.settings import ModelSettings
+
+#: Names that plugins of ours bring, by the plugin's distribution; no other is ever advised, since
+#: a misspelt name may be a stranger's package.
+_OURS = {"sklearn": "mlserver-core-sklearn", "mlserver_sklearn": "mlserver-core-sklearn"}
 
 
 def find_class(
@@ -48,12 +53,15 @@ def _find(
         return pkgutil.resolve_name(registered)
     if "." not in name:
         nearest = runtimes.nearest(name)
-        hint = f"; did you mean {nearest!r}?" if nearest else ""
+        hint = f"; did you mean {nearest!r}?" if nearest else "."
+        if space is not None and space.has(name):
+            hint = (
+                f", but a module of that name beside the settings file: name its class, {name}.X."
+            )
         raise ModelLoadError(
             settings.name,
             f"there is no runtime {name!r}{hint} Installed: {', '.join(runtimes)}. "
-            f"Install the plugin that brings it (pip install mlserver-core-{name}), or give "
-            "the dotted path of an MLModel subclass.",
+            f"{_install(name)}, or give the dotted path of an MLModel subclass.",
         )
     return _import(settings, name, space)
 
@@ -66,7 +74,7 @@ def _import(settings: ModelSettings, path: str, space: ModuleSpace | None) -> An
         raise ModelLoadError(
             settings.name,
             f"implementation {path!r}: there is no module {top!r} beside the settings file, "
-            "and none is installed",
+            f"and none is installed{_hint(top)}",
         )
     found: Any = importlib.import_module(prefix + top)
     name = top
@@ -78,7 +86,19 @@ def _import(settings: ModelSettings, path: str, space: ModuleSpace | None) -> An
             found = importlib.import_module(prefix + name)
         else:
             kind = "module" if isinstance(found, ModuleType) else "class"
+            nearest = difflib.get_close_matches(part, dir(found), 1)
+            hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
             raise ModelLoadError(
-                settings.name, f"implementation {path!r}: {kind} {parent!r} has no {part!r}"
+                settings.name, f"implementation {path!r}: {kind} {parent!r} has no {part!r}{hint}"
             )
     return found
+
+
+def _install(name: str) -> str:
+    if name in _OURS:
+        return f"Install the plugin that brings it (pip install {_OURS[name]})"
+    return "Install the plugin that brings it"
+
+
+def _hint(module: str) -> str:
+    return f"; pip install {_OURS[module]} brings it" if module in _OURS else ""

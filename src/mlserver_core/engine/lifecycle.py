@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from mlserver_core.engine.implementation import find_class
 from mlserver_core.engine.model_table import ModelEntry
 from mlserver_core.engine.module_space import ModuleSpace
 from mlserver_core.engine.pipeline import compose
-from mlserver_core.errors import ModelLoadError
+from mlserver_core.errors import MLServerError, ModelLoadError
 from mlserver_core.executors.interfaces import Executor, ExecutorFactory
 from mlserver_core.hooks.registry import Registry
 from mlserver_core.middlewares.interfaces import MiddlewareFactory
@@ -23,6 +24,8 @@ from mlserver_core.types import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+logger = logging.getLogger("mlserver")
 
 DEFAULT_EXECUTOR = "threads"
 
@@ -102,7 +105,11 @@ async def load(model_settings: ModelSettings, parts: Parts, settings: Settings) 
         await (live.unload() if live.entry.model else live.discard())
         if isinstance(error, ModelLoadError) or not isinstance(error, (Exception, SystemExit)):
             raise
+        if isinstance(error, MLServerError):  # a text for the operator, and no bug to trace
+            raise ModelLoadError(model_settings.name, str(error)) from None
         text = f"{type(error).__name__}: {error}"
+        if isinstance(error, ModuleNotFoundError) and error.name == "mlserver":
+            text += "; import from mlserver_core instead"
         raise ModelLoadError(model_settings.name, text) from error
     return live
 
@@ -122,6 +129,8 @@ async def _bring_up(live: LiveModel, parts: Parts, settings: Settings) -> None:
         result = await live.executor.load(make)
     if result is not None and not result:  # None is success: many runtimes return nothing
         raise ModelLoadError(model_settings.name, "load() returned False")
+    if type(made[0]).predict is MLModel.predict:
+        logger.warning("Model %r has no predict(): requests to it will fail", model_settings.name)
     live.entry = attrs.evolve(live.entry, model=made[0])
     infer = compose(
         model_settings,

@@ -25,10 +25,13 @@ def cannot_listen(name: str, settings: Settings, port: str, error: OSError) -> S
         port: the name of the setting that has the transport's port.
         error: what binding raised.
     """
+    option = port.replace("_", "-")
     address = f"{shown_host(settings)}:{getattr(settings, port)}"
     if error.errno in _ABOUT_PORT:
-        help_text = f"set {port} (MLSERVER_{port.upper()}) to a free port, or to 0 for any"
+        help_text = (
+            f"set {port} (MLSERVER_{port.upper()}, --{option}) to a free port, or to 0 for any"
+        )
     else:
-        help_text = "set host (MLSERVER_HOST) to an address of this machine"
+        help_text = "set host (MLSERVER_HOST, --host) to an address of this machine"
     reason = error.strerror or str(error)
     return StartupError(f"{name} cannot listen on {address}: {reason}; {help_text}")

@@ -68,10 +68,12 @@ def _seal(
 ) -> InferenceResponse:
     """Fills in what the server answers for: the id, the model's name and its version."""
     if not isinstance(response, InferenceResponse):
-        raise RuntimeFailed(
+        text = (
             f"Model {settings.name!r} gave no answer: predict() must return an "
             f"InferenceResponse, got {type(response).__name__}"
         )
+        logger.error("%s, on request %s", text, request.id)
+        raise RuntimeFailed(text)
     # Copies, because a runtime may return the same objects every time.
     response = copy.copy(response)
     response.parameters = copy.copy(response.parameters)

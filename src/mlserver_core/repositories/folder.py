@@ -8,7 +8,7 @@ from pathlib import Path
 
 import attrs
 
-from mlserver_core.errors import SettingsError
+from mlserver_core.errors import SettingsError, named
 from mlserver_core.repositories.interfaces import Listing
 from mlserver_core.settings import ModelSettings
 from mlserver_core.settings.loading import load_implicit_model, load_model_settings
@@ -55,7 +55,7 @@ class FolderRepository:
             other = models.setdefault((model.name, model.version), model)
             if other is not model:
                 problems.append(
-                    f"{path}: model {model.name!r} with version {model.version!r} is also "
+                    f"{path}: model {named(model.name, model.version)} is also "
                     f"described by {other.source}; give one of them another name or version"
                 )
         if problems:

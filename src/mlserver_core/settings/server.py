@@ -121,7 +121,7 @@ class Settings:
     cache_size: int = setting("Entries in the response cache.", LATER, default=100)
 
     # Observability
-    debug: bool = setting("Debug log level and an access log.", default=False)
+    debug: bool = setting("Debug log level, and an access log of REST.", default=False)
     use_structured_logging: bool = setting("Log JSON lines.", LATER, default=False)
     logging_settings: Any = setting(
         "A logging configuration, or the path of one.",

@@ -86,7 +86,8 @@ class SKLearnModel(MLModel):
     def _method(self, name: str) -> Callable[[Any], Any]:
         if name not in OUTPUTS:
             raise InferenceError(
-                f"there is no output {name!r}; a scikit-learn model has {', '.join(OUTPUTS)}"
+                f"there is no output {name!r}; "
+                f"this model has {', '.join(_offered(self._estimator))}"
             )
         method: Callable[[Any], Any] | None = getattr(self._estimator, name, None)
         if method is None:
