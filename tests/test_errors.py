@@ -25,8 +25,10 @@ from mlserver_core.errors import (
     SettingsError,
     StartupError,
     TooLarge,
+    Unavailable,
     Unsupported,
     named,
+    text_of,
 )
 
 ALL = [
@@ -127,6 +129,7 @@ def test_errors_can_be_raised_and_are_hashable(cls):
         (ModelNotReady("iris", "v2"), "Model iris with version v2 is not ready yet."),
         (InvalidModelURI("iris"), "Invalid URI specified for model iris"),
         (InvalidModelURI("iris", "/a/b"), "Invalid URI specified for model iris (/a/b)"),
+        (Unavailable("m"), "m"),
         (Unsupported("m"), "m"),
         (TooLarge("m"), "m"),
         (PermissionDenied("m"), "m"),
@@ -152,6 +155,7 @@ def test_text_of_each_error(error, text):
         (ModelNotFound, ErrorCode.MODEL_NOT_FOUND),
         (ModelNotReady, ErrorCode.MODEL_NOT_READY),
         (InvalidModelURI, ErrorCode.INVALID_REQUEST),
+        (Unavailable, ErrorCode.UNAVAILABLE),
         (Unsupported, ErrorCode.UNSUPPORTED),
         (TooLarge, ErrorCode.TOO_LARGE),
         (PermissionDenied, ErrorCode.PERMISSION_DENIED),
@@ -200,3 +204,17 @@ def test_our_own_errors_leave_the_status_to_their_code(cls):
 )
 def test_named_says_the_version_only_when_one_was_asked_for(version, text):
     assert named("iris", version) == text
+
+
+def test_an_error_made_of_another_one_has_its_text():
+    assert str(MLServerError(ValueError("no such column"))) == "no such column"
+    assert str(MLServerError({"reason": 1})) == "{'reason': 1}"
+
+
+def test_the_text_of_an_error_can_always_be_sent():
+    class Odd(Exception):
+        def __str__(self):
+            raise ValueError
+
+    assert text_of(Odd()) == "Odd"
+    assert text_of(MLServerError("file \udcff")) == "file ?"

@@ -13,7 +13,7 @@ import grpclib.client
 import pytest
 
 from mlserver_core import MLModel, MLServer, ModelSettings, Settings, hookimpl
-from mlserver_core.errors import ModelNotReady, SettingsError, StartupError
+from mlserver_core.errors import SettingsError, StartupError, Unavailable
 from mlserver_core.grpc.client import (
     GrpcInferenceServiceStub,
     ModelInferRequest,
@@ -237,7 +237,7 @@ async def test_stop_unloads_models_and_closes_ports(make):
     assert all(map(is_open, ports(server)))
     await server.stop()
     assert not any(map(is_open, ports(server)))
-    with pytest.raises(ModelNotReady):
+    with pytest.raises(Unavailable, match="the server is stopping"):
         await server.engine.infer("m", None, InferenceRequest(inputs=[]), RequestContext())
 
 
@@ -275,7 +275,10 @@ async def test_a_taken_port_is_refused_with_the_setting_and_leaves_nothing_open(
         text = str(refused.value)
         assert text.startswith(f"{transport} cannot listen on 127.0.0.1:{port}: ")
         assert "address already in use" in text.lower()
-        assert f"set {setting} (MLSERVER_{setting.upper()}, --{setting.replace(chr(95), chr(45))}) to a free port" in text
+        assert (
+            f"set {setting} (MLSERVER_{setting.upper()}, --{setting.replace(chr(95), chr(45))}) to a free port"
+            in text
+        )
     assert not any(is_open(each) for each in ports(server) if each)
     assert server.engine.in_flight.count == 0
 

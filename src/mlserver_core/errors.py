@@ -51,8 +51,9 @@ class MLServerError(Exception):
     status_code: int | None = None
 
     def __init__(self, message: str = "", status_code: int | None = 400) -> None:
-        super().__init__(message, status_code)
-        self.message = message
+        text = message if isinstance(message, str) else str(message)  # some pass an exception
+        super().__init__(text, status_code)
+        self.message = text
         self.status_code = None if status_code is None else int(status_code)
 
     def __str__(self) -> str:
@@ -164,6 +165,14 @@ class InternalError(MLServerError):
 
 
 @attrs.define(eq=False, slots=False)
+class Unavailable(MLServerError):
+    """Nothing can serve right now, as while the server stops; the caller may try again."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.UNAVAILABLE
+    message: str
+
+
+@attrs.define(eq=False, slots=False)
 class SettingsError(Exception):
     """Settings cannot be used; the operator must act. Holds every problem found."""
 
@@ -203,6 +212,15 @@ class StartupError(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+
+def text_of(error: BaseException) -> str:
+    """The text of an error as it can be sent: UTF-8, whatever its class makes of itself."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001  # somebody else's __str__
+        text = type(error).__name__
+    return text.encode("utf-8", "replace").decode()
 
 
 def named(name: str, version: str | None) -> str:

@@ -222,3 +222,12 @@ def test_one_long_text_among_short_ones_does_not_pad_them_all():
     array = NumpyCodec.decode_input(tensor)
     assert array.dtype == object
     assert array.tolist() == texts
+
+
+@pytest.mark.parametrize(
+    ("shape", "data"), [([0, 2**63], []), ([1] * 65, [1]), ([0, 2**62, 4], [])]
+)
+def test_a_shape_that_no_array_can_have_is_refused_and_named(shape, data):
+    tensor = RequestInput(name="x", shape=shape, datatype="FP64", data=data)
+    with pytest.raises(InvalidRequest, match="tensor 'x': no numpy array can have its shape"):
+        NumpyCodec.decode_input(tensor)

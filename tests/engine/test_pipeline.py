@@ -115,12 +115,12 @@ async def test_a_caller_who_goes_away_cancels_the_work(answer):
 
 
 @pytest.mark.parametrize("plain", [False, True])
-async def test_what_ends_the_process_is_no_failure_of_the_runtime(answer, plain):
-    class Interrupted(BaseException):
+async def test_a_panic_of_native_code_fails_the_request_and_not_the_server(answer, plain):
+    class PanicException(BaseException):  # as pyo3's, which is no Exception either
         pass
 
-    with pytest.raises(Interrupted):
-        await answer(raising(Interrupted(), plain=plain))
+    with pytest.raises(RuntimeFailed, match="PanicException: overflow"):
+        await answer(raising(PanicException("overflow"), plain=plain))
 
 
 @pytest.mark.parametrize("plain", [False, True])

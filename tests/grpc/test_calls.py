@@ -96,3 +96,14 @@ def test_compressed_call_of_grpcio_says_that_it_is_not_offered_yet(shared_server
 )
 def test_only_what_grpc_can_carry_becomes_trailing_metadata(headers, metadata):
     assert to_metadata(headers) == metadata
+
+
+@pytest.mark.parametrize("message", [b"\x60", b"\r\x01", b"\x0a\x05ab"])
+def test_garbage_to_a_control_call_is_an_invalid_argument(shared_server, message):
+    headers = [
+        (name, INFER.replace("ModelInfer", "ModelReady") if name == ":path" else value)
+        for name, value in HEADERS
+    ]
+    trailers = exchange(shared_server, frame(message), headers)
+    assert trailers["grpc-status"] == "3"
+    assert trailers["grpc-message"].startswith("the message cannot be parsed")

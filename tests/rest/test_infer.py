@@ -247,12 +247,24 @@ def test_broken_gzip_body_is_a_400(shared_server):
     assert list(body) == ["error"]
 
 
-def test_malformed_http_is_a_400_without_a_traceback(shared_server):
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET /v2 HTTP/9.9\r\nbad header\r\n\r\n",
+        b"\x00\x01\x02\r\n\r\n",
+        b"GET /v2 HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",
+    ],
+)
+def test_bytes_that_are_no_http_get_an_error_of_the_same_shape(shared_server, sent):
     with socket.create_connection(("127.0.0.1", shared_server.http_port), timeout=30) as client:
-        client.sendall(b"GET /v2 HTTP/9.9\r\nbad header\r\n\r\n")
-        answer = client.recv(65536)
-    assert answer.startswith((b"HTTP/1.0 400", b"HTTP/1.1 400"))
-    assert b"Traceback" not in answer
+        client.sendall(sent)
+        answer = b""
+        while received := client.recv(65536):
+            answer += received
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.split(b" ")[1] == b"400"
+    assert b"application/json" in head
+    assert json.loads(body) == {"error": "the request cannot be read as HTTP"}
 
 
 def test_urllib_gets_an_http_error_it_understands(shared_server):

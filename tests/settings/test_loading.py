@@ -739,3 +739,29 @@ def test_all_problems_of_an_implicit_model_are_told_with_their_variables():
         "environment: MLSERVER_MODEL_INPUTS: expected a list, got 'x'",
         "environment: MLSERVER_MODEL_EXTRA: expected an object, got a list",
     ]
+
+
+def test_a_misspelt_variable_of_a_model_is_told_and_those_of_runtimes_are_not(tmp_path):
+    environ = {
+        "MLSERVER_MODEL_IMPLEMENTATON": "echo",
+        "MLSERVER_MODEL_REPOSITORY_ROT": "/x",
+        "MLSERVER_MODEL_URI": "x",
+        "MLSERVER_MODEL_HUGGINGFACE_TASK": "x",
+    }
+    assert load_settings(tmp_path, environ).warnings == (
+        "environment: unknown variable MLSERVER_MODEL_IMPLEMENTATON; did you mean "
+        "'MLSERVER_MODEL_IMPLEMENTATION'?",
+        "environment: unknown variable MLSERVER_MODEL_REPOSITORY_ROT; did you mean "
+        "'MLSERVER_MODEL_REPOSITORY_ROOT'?",
+    )
+
+
+def test_a_model_settings_file_that_is_a_link_belongs_where_the_link_stands(tmp_path):
+    target = tmp_path / "..data" / "settings"
+    target.parent.mkdir()
+    target.write_text('{"implementation": "echo"}', encoding="utf-8")
+    link = tmp_path / "mine" / "model-settings.json"
+    link.parent.mkdir()
+    link.symlink_to(target)
+    loaded = load_model_settings(link, {}).value
+    assert (loaded.name, loaded.folder) == ("mine", link.parent)

@@ -268,3 +268,9 @@ def test_dump_leaves_out_none_unless_asked():
         "inputs": [],
         "outputs": None,
     }
+
+
+def test_a_million_mistakes_are_told_as_the_first_twenty():
+    problems = explain({"inputs": [0] * 200_000}, InferenceRequest)
+    assert len(problems) == 20
+    assert problems[-1] == ("inputs[19]", "expected an object, got 0")

@@ -25,7 +25,7 @@ logger = logging.getLogger("mlserver")
 
 
 @click.command()
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder")
 @click.option("--host", help="Address to bind; 0.0.0.0 opens the server to others.")
 @click.option("--http-port", help="Port of REST; 0 takes a free one.")
 @click.option("--grpc-port", help="Port of gRPC; 0 takes a free one.")
@@ -40,14 +40,21 @@ logger = logging.getLogger("mlserver")
 @click.pass_obj
 def start(
     plugins: PluginManager,
-    folder: Path,
+    folder: str,
     host: str | None,
     http_port: str | None,
     grpc_port: str | None,
     assignments: tuple[str, ...],
     strict: bool,
 ) -> None:
-    """Serve the models in FOLDER until SIGTERM or SIGINT."""
+    """Serve the models in FOLDER until SIGTERM or SIGINT.
+
+    FOLDER may be a URI whose scheme a repository plugin reads; settings.json is then looked for
+    in the current folder.
+    """
+    is_uri = "://" in folder
+    if not is_uri and not Path(folder).is_dir():
+        raise click.BadParameter(f"Directory {folder!r} does not exist.", param_hint="FOLDER")
     given = {"host": host, "http_port": http_port, "grpc_port": grpc_port}
     overrides = {name: value for name, value in given.items() if value is not None}
     for assignment in assignments:
@@ -57,8 +64,13 @@ def start(
         overrides[name] = value
     try:
         loaded = load_settings(
-            folder, os.environ, overrides=overrides, dotenv=Path(".env"), strict=strict
+            Path() if is_uri else Path(folder),
+            os.environ,
+            overrides=overrides,
+            dotenv=Path(".env"),
+            strict=strict,
         )
+        loaded.value.model_repository_root = folder
         code = _serve(loaded, plugins, strict)
     except (PluginError, SettingsError, StartupError) as error:
         click.echo(f"Error: {error}", err=True)

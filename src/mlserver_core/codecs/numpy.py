@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -73,16 +74,28 @@ class NumpyRequestCodec(SingleInputRequestCodec):
 
 def _to_array(tensor: RequestInput | ResponseOutput) -> np.ndarray:
     elements = to_elements(tensor.name, tensor.datatype, tensor.shape, tensor.data.root)
-    if tensor.datatype is not Datatype.BYTES:
+    if tensor.datatype is Datatype.BYTES:
+        elements = _to_texts(elements)
+        if elements.size != math.prod(tensor.shape):  # one text, or shape[0] of them, may stand
+            return elements
+    elif not elements.flags.writeable:
+        elements = elements.copy()
+    try:
         array: np.ndarray = elements.reshape(tensor.shape)
-        return array if array.flags.writeable else array.copy()
+    except ValueError:  # too many dimensions, or too large beside a zero
+        raise InvalidRequest(
+            f"tensor {tensor.name!r}: no numpy array can have its shape of "
+            f"{len(tensor.shape)} dimensions, {tensor.shape[:8]}"
+        ) from None
+    return array
+
+
+def _to_texts(elements: list[Any]) -> np.ndarray:
     if all(isinstance(element, str) for element in elements) and _fits_str_array(elements):
-        texts = np.array(elements, dtype=str)
-    else:
-        texts = np.empty(len(elements), dtype=object)
-        texts[:] = elements
-    size = int(np.prod(tensor.shape, dtype=np.int64))
-    return texts.reshape(tensor.shape) if texts.size == size else texts
+        return np.array(elements, dtype=str)
+    texts = np.empty(len(elements), dtype=object)
+    texts[:] = elements
+    return texts
 
 
 def _fits_str_array(texts: list[str]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -89,9 +90,9 @@ def _columns(frame: Any) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _check_names(names: list[str]) -> None:
-    for name in names:
-        if names.count(name) > 1:
-            raise CodecError(f"{names.count(name)} columns are called {name!r}")
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise CodecError(f"{count} columns are called {name!r}")
 
 
 def _to_frame(tensors: list[RequestInput] | list[ResponseOutput]) -> Any:

@@ -20,6 +20,7 @@ from mlserver_core.errors import (
     ModelLoadError,
     ModelNotReady,
     PermissionDenied,
+    Unavailable,
 )
 from mlserver_core.hooks.manager import PluginManager
 from mlserver_core.settings import ModelSettings, Settings
@@ -76,6 +77,8 @@ class InferenceEngine:
         Raises:
             MLServerError: every failure, with its code; nothing else comes out.
         """
+        if self._stopping:
+            raise Unavailable("the server is stopping")
         entry = self._table.find(name, version)
         if not entry.ready or entry.infer is None:
             raise ModelNotReady(name, version or None)
@@ -100,7 +103,7 @@ class InferenceEngine:
         if entry.model is None:
             raise ModelNotReady(name, version or None)
         answer = entry.model.metadata()
-        metadata: MetadataModelResponse = await answer if inspect.isawaitable(answer) else answer
+        metadata = copy.copy(await answer if inspect.isawaitable(answer) else answer)
         metadata.versions = metadata.versions or self._table.versions(name)
         return metadata
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -103,7 +104,7 @@ async def load(model_settings: ModelSettings, parts: Parts, settings: Settings) 
         await _bring_up(live, parts, settings)
     except BaseException as error:
         await (live.unload() if live.entry.model else live.discard())
-        if isinstance(error, ModelLoadError) or not isinstance(error, (Exception, SystemExit)):
+        if isinstance(error, (ModelLoadError, asyncio.CancelledError, GeneratorExit)):
             raise
         if isinstance(error, MLServerError):  # a text for the operator, and no bug to trace
             raise ModelLoadError(model_settings.name, str(error)) from None

@@ -111,9 +111,15 @@ class ModuleSpace(MetaPathFinder):
         """Finds the space's own modules, and stand-ins for their plain names."""
         if fullname.startswith(self.package + "."):
             return self._find_own(fullname, path)
-        if _current.get() is self and self.has(fullname):
+        current = _current.get()
+        if current is not None and current.has(fullname):
+            if current is not self:
+                return None  # its own finder will be asked
             self._stand_ins.add(fullname)
             return ModuleSpec(fullname, _StandInLoader(), is_package=True)
+        parent = fullname.rpartition(".")[0]
+        if isinstance(sys.modules.get(parent), _StandIn):  # for others it is what is installed
+            return _find_installed(fullname, parent)
         return None
 
     def _find_own(self, fullname: str, path: Sequence[str] | None) -> ModuleSpec | None:
@@ -191,9 +197,13 @@ class _StandIn(types.ModuleType):
     """
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name.endswith("__"):
-            raise AttributeError(name)
-        return getattr(_behind(self.__name__), name)
+        try:
+            module = _behind(self.__name__)
+        except ModuleNotFoundError:
+            if name.startswith("__"):  # asked of every module by inspect and its like
+                raise AttributeError(name) from None
+            raise
+        return getattr(module, name)
 
 
 def _behind(name: str) -> types.ModuleType:
@@ -215,6 +225,14 @@ def _installed(name: str) -> types.ModuleType:
     finally:
         if stand_in is not None:
             sys.modules[name] = stand_in
+
+
+def _find_installed(fullname: str, parent: str) -> ModuleSpec | None:
+    try:
+        path = getattr(_installed(parent), "__path__", None)
+    except ModuleNotFoundError:
+        return None
+    return None if path is None else PathFinder.find_spec(fullname, path)
 
 
 def _is_installed(top: str) -> bool:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
-from mlserver_core.errors import MLServerError, RuntimeFailed
+from mlserver_core.errors import MLServerError, RuntimeFailed, text_of
 from mlserver_core.executors.interfaces import Executor
 from mlserver_core.middlewares.interfaces import Infer, Middleware
 from mlserver_core.settings import ModelSettings
@@ -46,13 +46,17 @@ def compose(
         try:
             with space():
                 response = await executor.predict(request)
-        except MLServerError:
+        except MLServerError as error:
+            if isinstance(getattr(error, "message", None), str):
+                error.message = cut_paths(error.message)
             raise
         except asyncio.CancelledError:
             if is_cancelled():
                 raise
             raise RuntimeFailed("CancelledError: the runtime cancelled its own work") from None
-        except (Exception, SystemExit) as error:
+        except GeneratorExit:
+            raise
+        except BaseException as error:  # a runtime's SystemExit, or a panic of its native code
             logger.exception("Model %r failed on request %s", settings.name, request.id)
             raise RuntimeFailed(_text(error, request, error_detail=error_detail)) from error
         return _seal(response, request, settings)
@@ -86,11 +90,7 @@ def _seal(
 def _text(error: BaseException, request: InferenceRequest, *, error_detail: bool) -> str:
     if not error_detail:
         return f"the model failed to answer request {request.id}"
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001  # the text of somebody else's exception
-        return type(error).__name__
-    return f"{type(error).__name__}: {cut_paths(text)}"
+    return f"{type(error).__name__}: {cut_paths(text_of(error))}"
 
 
 def cut_paths(text: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 
 from mlserver_core.executors.inline import InlineExecutor
+from mlserver_core.executors.interfaces import RunnableModel
 
 #: How the threads of models are called; the model's name follows.
 THREAD_PREFIX = "mlserver-model-"
@@ -26,6 +27,11 @@ class ThreadsExecutor(InlineExecutor):
     """
 
     _pool: ThreadPoolExecutor | None = attrs.field(default=None, init=False)
+
+    async def load(self, make: Callable[[], RunnableModel]) -> Any:
+        """Makes the model, whose imports may take long, in its thread and runs its ``load``."""
+        self._model = await self._run(make)
+        return await self._run(self._model.load)
 
     async def unload(self) -> None:
         """Runs the model's ``unload``, in a thread of its own: a call may never end."""

@@ -14,7 +14,7 @@ from grpclib.metadata import encode_metadata
 from grpclib.server import Stream
 
 from mlserver_core.engine.in_flight import InFlight
-from mlserver_core.errors import InvalidRequest, TooLarge, Unsupported
+from mlserver_core.errors import InvalidRequest, MLServerError, TooLarge, Unsupported
 from mlserver_core.grpc.errors import to_grpc_error
 from mlserver_core.wire.headers import sendable
 
@@ -44,11 +44,14 @@ class Calls:
         """
 
         async def serve(stream: Stream[Any, Any]) -> None:
-            with self.in_flight.one():
+            try:
+                message = await receive(stream, request_type, self.limit)
+                if message is None:
+                    raise InvalidRequest("the call ended before a message came")
+            except MLServerError as error:
+                raise to_grpc_error(error) from error
+            with self.in_flight.one():  # not before: a silent client holds up no stop
                 try:
-                    message = await receive(stream, request_type, self.limit)
-                    if message is None:
-                        raise InvalidRequest("the call ended before a message came")
                     reply, trailers = await answer(message, stream)
                 except GRPCError:
                     raise

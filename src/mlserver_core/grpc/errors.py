@@ -7,7 +7,7 @@ import logging
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 
-from mlserver_core.errors import ErrorCode, MLServerError
+from mlserver_core.errors import ErrorCode, MLServerError, text_of
 
 logger = logging.getLogger("mlserver.grpc")
 
@@ -56,4 +56,4 @@ def to_grpc_error(error: Exception) -> GRPCError:
         status = STATUS[error.code]
     else:
         status = _BY_NUMBER.get(error.status_code, Status.UNKNOWN)
-    return GRPCError(status, str(error)[:_LONGEST_TEXT])
+    return GRPCError(status, text_of(error)[:_LONGEST_TEXT])

@@ -12,7 +12,9 @@ from grpclib.exceptions import GRPCError
 from grpclib.server import Stream
 
 from mlserver_core.engine.engine import InferenceEngine
+from mlserver_core.errors import MLServerError
 from mlserver_core.grpc.calls import Calls, receive
+from mlserver_core.grpc.errors import to_grpc_error
 from mlserver_core.grpc.messages import Messages
 
 NAME = "grpc.health.v1.Health"
@@ -58,9 +60,11 @@ class HealthService:
 
     async def watch(self, stream: Stream[Any, Any]) -> None:
         """The state now, and again whenever it has changed, until the client leaves."""
-        message = await receive(
-            stream, self.messages.get("grpc.health.v1.HealthCheckRequest"), self.calls.limit
-        )
+        request_type = self.messages.get("grpc.health.v1.HealthCheckRequest")
+        try:
+            message = await receive(stream, request_type, self.calls.limit)
+        except MLServerError as error:
+            raise to_grpc_error(error) from error
         service = message.service if message is not None else ""
         sent = None
         while True:

@@ -17,7 +17,7 @@ from mlserver_core.grpc.errors import to_grpc_error
 from mlserver_core.grpc.messages import Messages
 from mlserver_core.types import MetadataTensor, Parameters
 from mlserver_core.types.context import RequestContext
-from mlserver_core.wire.protobuf import decode_request, encode_response
+from mlserver_core.wire.protobuf import INT64, UINT64, decode_request, encode_response
 
 NAME = "inference.GRPCInferenceService"
 #: The service that older clients call for the repository; its messages have the same fields.
@@ -70,7 +70,8 @@ class InferenceService:
         return {
             f"/{service}/{name}": self.calls.unary(
                 answer,
-                getattr(dataplane, f"{name}Request"),
+                # upb: betterproto takes, or stumbles over, bytes that are no such message
+                self.messages.get(f"inference.{name}Request"),
                 getattr(dataplane, f"{name}Response"),
             )
             for name, answer in calls.items()
@@ -162,8 +163,10 @@ def _to_parameters(parameters: Parameters | None) -> dict[str, Any]:
     for name, value in (parameters.to_plain() if parameters else {}).items():
         if isinstance(value, bool):
             made[name] = dataplane.InferParameter(bool_param=value)
-        elif isinstance(value, int):
+        elif isinstance(value, int) and value in INT64:
             made[name] = dataplane.InferParameter(int64_param=value)
+        elif isinstance(value, int) and value in UINT64:
+            made[name] = dataplane.InferParameter(uint64_param=value)
         elif isinstance(value, float):
             made[name] = dataplane.InferParameter(double_param=value)
         elif isinstance(value, str):

@@ -169,16 +169,17 @@ def installed_plugins() -> Iterator[Candidate]:
     """The plugins of installed distributions: entry points in the group ``mlserver_core``."""
     seen = set()
     for distribution in metadata.distributions():
+        name = distribution.metadata["Name"]
+        if name in seen:  # twice on the path: the first is the one that Python imports
+            continue
+        seen.add(name)
         for point in distribution.entry_points.select(group=GROUP):
-            candidate = Candidate(
+            yield Candidate(
                 name=point.name,
                 module=point.value,
-                distribution=distribution.metadata["Name"],
+                distribution=name,
                 version=distribution.version,
             )
-            if candidate not in seen:  # a path listed twice shows a distribution twice
-                seen.add(candidate)
-                yield candidate
 
 
 def _import(candidate: Candidate) -> Any:

@@ -7,7 +7,7 @@ import logging
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from mlserver_core.errors import ErrorCode, MLServerError
+from mlserver_core.errors import ErrorCode, MLServerError, text_of
 from mlserver_core.wire.json import encode
 
 logger = logging.getLogger("mlserver.rest")
@@ -51,7 +51,10 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     try:
         return await handler(request)
     except MLServerError as error:
-        return to_response(to_status(error), str(error))
+        answer = to_response(to_status(error), text_of(error))
+        if answer.status in (429, 503):
+            answer.headers["Retry-After"] = "1"
+        return answer
     except web.HTTPRequestEntityTooLarge:
         limit = request._client_max_size  # noqa: SLF001  # aiohttp keeps it nowhere public
         return to_response(413, f"the request body is larger than max_body_size ({limit} bytes)")

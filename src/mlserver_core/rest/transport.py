@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import attrs
 from aiohttp import web
@@ -10,10 +11,41 @@ from aiohttp import web
 from mlserver_core.engine.engine import InferenceEngine
 from mlserver_core.engine.listening import cannot_listen, shown_host
 from mlserver_core.rest.app import make_app
+from mlserver_core.rest.errors import to_response
 from mlserver_core.settings import Settings
 
 #: Seconds; aiohttp takes 0 for "for ever".
 _SHORTEST = 0.1
+
+
+class _Connection(web.RequestHandler):
+    """A connection that also says in JSON what is wrong with bytes that are no HTTP request."""
+
+    __slots__ = ()
+
+    def handle_error(self, *arguments: Any, **options: Any) -> web.StreamResponse:
+        """Answers what no handler of ours has seen; in aiohttp's text or page no more."""
+        answer = super().handle_error(*arguments, **options)
+        reason = "the request cannot be read as HTTP" if answer.status == 400 else answer.reason
+        made = to_response(answer.status, str(reason))
+        made.force_close()
+        return made
+
+
+class _Server(web.Server):
+    """Makes such connections."""
+
+    def __call__(self) -> web.RequestHandler:
+        return _Connection(self, loop=self._loop, **self._kwargs)
+
+
+class _Runner(web.AppRunner):
+    """Makes such a server; aiohttp has no other way to its connections."""
+
+    async def _make_server(self) -> web.Server:
+        server = await super()._make_server()
+        server.__class__ = _Server
+        return server
 
 
 @attrs.define(eq=False)
@@ -43,7 +75,7 @@ class RestTransport:
         Raises:
             StartupError: the address cannot be bound; says which setting to change.
         """
-        self._runner = web.AppRunner(
+        self._runner = _Runner(
             make_app(self.settings, self.engine),
             handler_cancellation=True,
             access_log=logging.getLogger("mlserver.rest") if self.settings.debug else None,

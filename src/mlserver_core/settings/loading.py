@@ -31,7 +31,7 @@ SERVER_PREFIX = "MLSERVER_"
 MODEL_PREFIX = "MLSERVER_MODEL_"
 #: Variables with our prefix that are no settings: of plugins, images and other commands.
 _OTHER_VARIABLES = re.compile(
-    "MLSERVER_(BLOCK_PLUGINS|TRACE_PLUGINS|MODELS_DIR|ENV_TARBALL|PATH|BASE_IMAGE|INFER_.*|MODEL_.*)"
+    "MLSERVER_(BLOCK_PLUGINS|TRACE_PLUGINS|MODELS_DIR|ENV_TARBALL|PATH|BASE_IMAGE|INFER_.*)"
 )
 #: Keys that documentation of MLServer uses although it never read them.
 _KNOWN_SLIPS = {"model": "name"}
@@ -82,8 +82,16 @@ def load_settings(
         Source(name="command line", values=from_command_line),
     ]
     loaded = _merge(Settings, sources, strict=strict)
+    overruled = [source for source in sources if "model_repository_root" in source.values]
     loaded.value.model_repository_root = str(folder)
-    return loaded
+    return attrs.evolve(
+        loaded,
+        warnings=loaded.warnings
+        + tuple(
+            source.where("model_repository_root") + ": the folder that was given to start is served"
+            for source in overruled
+        ),
+    )
 
 
 def load_model_settings(
@@ -107,7 +115,7 @@ def load_model_settings(
     values = read_json(path)
     loaded = _load_model(Source(name=str(path), values=values), environ, dotenv, strict=strict)
     model = loaded.value
-    model.source = path.resolve()
+    model.source = path.absolute()  # not resolved: the model is where its link stands
     model.name = model.name or model.source.parent.name
     if model.parameters is None:
         model.parameters = ModelParameters()
@@ -221,12 +229,26 @@ def _default(field: attrs.Attribute[Any]) -> Any:
 def _unknown(cls: type, source: Source) -> Iterator[str]:
     fields = [field.name for field in attrs.fields(cls) if "help" in field.metadata]
     for variable in source.unknown:
-        if not _OTHER_VARIABLES.fullmatch(variable.upper()):
+        if cls is Settings and not _OTHER_VARIABLES.fullmatch(variable.upper()):
             key = variable.upper().removeprefix(SERVER_PREFIX).lower()
-            hint = _hint(key, fields, lambda name: SERVER_PREFIX + name.upper())
+            if key.startswith("model_") and not _is_near_miss(key, fields):
+                continue
+            hint = _hint(key, _variables(fields), lambda name: SERVER_PREFIX + name.upper())
             yield f"{source.name}: unknown variable {variable}{hint}"
     for path, key, names in _unknown_keys(cls, source.values, ""):
         yield f"{source.name}: {path}{key}: unknown key" + _hint(key, names)
+
+
+def _variables(fields: list[str]) -> list[str]:
+    """What may follow ``MLSERVER_``: the server's settings, and after ``MODEL_`` a model's."""
+    both = [*attrs.fields(ModelSettings), *attrs.fields(ModelParameters)]
+    return [*fields, *(f"model_{field.name}" for field in both if "help" in field.metadata)]
+
+
+def _is_near_miss(key: str, fields: list[str]) -> bool:
+    """Is this ``model_...`` nearly a setting? Else it is one of a model, or of some runtime."""
+    known = _variables(fields)
+    return key not in known and bool(difflib.get_close_matches(key, known, 1, 0.85))
 
 
 def _unknown_keys(cls: Any, value: Any, path: str) -> Iterator[tuple[str, str, list[str]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any, TypeVar, get_origin
+from typing import Any, TypeVar, get_args, get_origin
 
 import attrs
 from cattrs import Converter, transform_error
@@ -18,6 +18,8 @@ from mlserver_core.types.open_names import OpenNames, known_names
 
 T = TypeVar("T")
 
+#: How many problems of one list are told.
+_MOST_PROBLEMS = 20
 #: What cattrs and our hooks raise for data that does not fit.
 _MISFITS = (KeyError, TypeError, ValueError, AttributeError, RecursionError)
 
@@ -141,7 +143,30 @@ def _object_hook(cls: Any, made: Converter) -> Callable[[Any, Any], Any]:
 
 
 def _list_hook(cls: Any, made: Converter) -> Callable[[Any, Any], Any]:
-    return _guard(list_structure_factory(cls, made), list, "a list")
+    inner = list_structure_factory(cls, made)
+    if not made.detailed_validation:
+        return _guard(inner, list, "a list")
+    (item,) = get_args(cls)
+
+    def first_problems(value: Any, kind: Any) -> Any:
+        return inner(_cut(value, made.get_structure_hook(item), item), kind)
+
+    return _guard(first_problems, list, "a list")
+
+
+def _cut(values: list[Any], structure_item: Callable[[Any, Any], Any], item: Any) -> list[Any]:
+    """The values up to the last problem that is told: explaining costs time and memory for each
+    one, and a client may send millions.
+    """
+    problems = 0
+    for index, value in enumerate(values):
+        try:
+            structure_item(value, item)
+        except Exception:  # noqa: BLE001  # whatever a hook raises is a problem
+            problems += 1
+            if problems == _MOST_PROBLEMS:
+                return values[: index + 1]
+    return values
 
 
 def _dict_hook(cls: Any, made: Converter) -> Callable[[Any, Any], Any]:

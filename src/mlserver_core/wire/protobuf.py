@@ -58,8 +58,9 @@ _VARINT: dict[str, np.dtype] = {
     "uint64_contents": np.dtype("u8"),
 }
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_INT64 = range(-(2**63), 2**63)
-_UINT64 = range(2**64)
+#: Integers that a parameter can hold.
+INT64 = range(-(2**63), 2**63)
+UINT64 = range(2**64)
 
 
 def decode_request(message: Any) -> tuple[InferenceRequest, bool]:
@@ -143,9 +144,9 @@ def encode_parameters(parameters: Parameters | None, target: Any) -> None:
 def _set_parameter(target: Any, name: str, value: Any) -> None:
     if isinstance(value, bool):
         target[name].bool_param = value
-    elif isinstance(value, int) and value in _INT64:
+    elif isinstance(value, int) and value in INT64:
         target[name].int64_param = value
-    elif isinstance(value, int) and value in _UINT64:
+    elif isinstance(value, int) and value in UINT64:
         target[name].uint64_param = value
     elif isinstance(value, float):
         target[name].double_param = value
