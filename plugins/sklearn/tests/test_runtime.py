@@ -104,7 +104,7 @@ def test_an_artifact_that_is_no_estimator_fails_the_load(make_model):
 
 @pytest.mark.parametrize("name", ["predictions", "fit", "__class__"])
 def test_unknown_output_is_refused_and_the_valid_ones_listed(make_model, classifier, iris, name):
-    with pytest.raises(InferenceError, match="this model has predict, predict_proba$") as caught:
+    with pytest.raises(InferenceError, match=r"this model has predict, predict_proba$") as caught:
         make_model(classifier).predict(make_request(iris.data[:1], "predict", name))
     assert repr(name) in str(caught.value)
     assert caught.value.code is ErrorCode.INVALID_REQUEST
