@@ -10,6 +10,8 @@ import threading
 
 import aiohttp
 import grpclib.client
+import grpclib.const
+import grpclib.exceptions
 import pytest
 
 from mlserver_core import MLModel, MLServer, ModelSettings, Settings, hookimpl
@@ -600,3 +602,18 @@ async def test_signals_stop_the_server_where_it_is_asked_to_listen_to_them(make,
         for each in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().remove_signal_handler(each)
     assert f"Stopping on {number.name}" in caplog.messages
+
+
+async def test_a_stopping_server_refuses_new_requests_and_says_when_to_come_back(make):
+    server = make()
+    await server.startup([model()])
+    await server.engine.stop_loading()  # the first thing that a stop does
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(url(server, "/v2/models/m/infer"), json=REQUEST) as answer,
+    ):
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+        assert await answer.json() == {"error": "the server is stopping"}
+    with pytest.raises(grpclib.exceptions.GRPCError) as refused:
+        await ask_grpc(server)
+    assert refused.value.status is grpclib.const.Status.UNAVAILABLE
