@@ -59,3 +59,20 @@ def test_grpc_call_of_the_readme_gets_the_answer_of_the_readme(serve, iris, pred
     code = block("call", "grpc").replace("8081", str(server.grpc_port))
     run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert run.stdout.strip() == block("answer", "grpc") == f"predict {predicted}"
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_tritonclient_infers_iris(serve, iris, predicted, protocol):
+    import numpy as np
+
+    client_module = pytest.importorskip(
+        f"tritonclient.{protocol}", reason="tritonclient is not installed"
+    )
+    server = serve(iris)
+    port = server.http_port if protocol == "http" else server.grpc_port
+    tensor = client_module.InferInput("measurements", [2, 4], "FP64")
+    options = {"binary_data": False} if protocol == "http" else {}
+    tensor.set_data_from_numpy(np.array(FLOWERS), **options)
+    with client_module.InferenceServerClient(f"127.0.0.1:{port}") as client:
+        result = client.infer("iris", [tensor])
+    assert result.as_numpy("predict").reshape(-1).tolist() == predicted
