@@ -103,7 +103,10 @@ async def load(model_settings: ModelSettings, parts: Parts, settings: Settings) 
     try:
         await _bring_up(live, parts, settings)
     except BaseException as error:
-        await (live.unload() if live.entry.model else live.discard())
+        try:
+            await (live.unload() if live.entry.model else live.discard())
+        except Exception:  # why the load failed is what counts
+            logger.exception("Model %r failed to unload after its load", model_settings.name)
         if isinstance(error, (ModelLoadError, asyncio.CancelledError, GeneratorExit)):
             raise
         if isinstance(error, MLServerError):  # a text for the operator, and no bug to trace

@@ -53,6 +53,7 @@ def compose(
         except asyncio.CancelledError:
             if is_cancelled():
                 raise
+            logger.exception("Model %r cancelled its own work on %s", settings.name, request.id)
             raise RuntimeFailed("CancelledError: the runtime cancelled its own work") from None
         except GeneratorExit:
             raise

@@ -2,7 +2,7 @@
 
 They are upb classes in a descriptor pool of our own: clients such as tritonclient register
 messages of the same names in protobuf's default pool, which holds each name once per process.
-The small control messages are betterproto's (``_generated/dataplane.py``).
+Replies of the small control calls are betterproto's (``_generated/dataplane.py``).
 """
 
 from __future__ import annotations
