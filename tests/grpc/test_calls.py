@@ -53,7 +53,7 @@ def frame(message, compressed=0, size=None):
         (frame(b"\x0a"), "3", "the message cannot be parsed: Error parsing message"),
         (frame(b"abc", size=100), "3", "the call ended within a message"),
         (b"\x00\x00", "3", "the call ended within a message"),
-        (frame(b"abc", compressed=1), "12", "compressed messages are not offered yet"),
+        (frame(b"abc", compressed=1), "13", "a message is flagged as compressed, but the call has no"),
         (
             frame(b"", size=2**32 - 1),
             "8",

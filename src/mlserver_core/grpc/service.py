@@ -7,13 +7,12 @@ from typing import Any
 
 import attrs
 from grpclib.const import Cardinality, Handler
-from grpclib.server import Stream
 
 from mlserver_core.engine.engine import InferenceEngine
 from mlserver_core.errors import Unsupported
 from mlserver_core.grpc._generated import dataplane
+from mlserver_core.grpc.call import Call
 from mlserver_core.grpc.calls import Answer, Calls, read_headers
-from mlserver_core.grpc.errors import to_grpc_error
 from mlserver_core.grpc.messages import Messages
 from mlserver_core.types import MetadataTensor, Parameters
 from mlserver_core.types.context import RequestContext
@@ -77,20 +76,20 @@ class InferenceService:
             for name, answer in calls.items()
         }
 
-    async def server_live(self, message: Any, stream: Any) -> tuple[Any, Mapping[str, Any]]:
+    async def server_live(self, message: Any, call: Call) -> tuple[Any, Mapping[str, Any]]:
         """The process answers."""
         return dataplane.ServerLiveResponse(live=True), _NOTHING
 
-    async def server_ready(self, message: Any, stream: Any) -> tuple[Any, Mapping[str, Any]]:
+    async def server_ready(self, message: Any, call: Call) -> tuple[Any, Mapping[str, Any]]:
         """Can every expected model answer?"""
         return dataplane.ServerReadyResponse(ready=self.engine.ready()), _NOTHING
 
-    async def model_ready(self, message: Any, stream: Any) -> tuple[Any, Mapping[str, Any]]:
+    async def model_ready(self, message: Any, call: Call) -> tuple[Any, Mapping[str, Any]]:
         """Can this model answer?"""
         ready = self.engine.model_ready(message.name, message.version)
         return dataplane.ModelReadyResponse(ready=ready), _NOTHING
 
-    async def server_metadata(self, message: Any, stream: Any) -> tuple[Any, Mapping[str, Any]]:
+    async def server_metadata(self, message: Any, call: Call) -> tuple[Any, Mapping[str, Any]]:
         """Name, version and extensions of the server."""
         facts = self.engine.server_metadata()
         reply = dataplane.ServerMetadataResponse(
@@ -98,7 +97,7 @@ class InferenceService:
         )
         return reply, _NOTHING
 
-    async def model_metadata(self, message: Any, stream: Any) -> tuple[Any, Mapping[str, Any]]:
+    async def model_metadata(self, message: Any, call: Call) -> tuple[Any, Mapping[str, Any]]:
         """Versions and tensors of a model."""
         facts = await self.engine.metadata(message.name, message.version)
         reply = dataplane.ModelMetadataResponse(
@@ -111,12 +110,12 @@ class InferenceService:
         )
         return reply, _NOTHING
 
-    async def model_infer(
-        self, message: Any, stream: Stream[Any, Any]
-    ) -> tuple[Any, Mapping[str, Any]]:
+    async def model_infer(self, message: Any, call: Call) -> tuple[Any, Mapping[str, Any]]:
         """Inference; raw contents are answered with raw contents."""
         request, raw = decode_request(message)
-        context = RequestContext(transport="grpc", headers=read_headers(stream))
+        context = RequestContext(
+            transport="grpc", headers=read_headers(call), deadline=call.expires
+        )
         response = await self.engine.infer(
             message.model_name, message.model_version, request, context
         )
@@ -127,11 +126,11 @@ class InferenceService:
         encode_response(response, reply, raw=raw)
         return reply, headers or _NOTHING
 
-    async def model_stream_infer(self, stream: Stream[Any, Any]) -> None:
+    async def model_stream_infer(self, call: Call) -> None:
         """Streams are not offered yet."""
-        raise to_grpc_error(Unsupported("streaming inference is not offered yet"))
+        raise Unsupported("streaming inference is not offered yet")
 
-    async def repository_index(self, message: Any, stream: Any) -> tuple[Any, Mapping[str, Any]]:
+    async def repository_index(self, message: Any, call: Call) -> tuple[Any, Mapping[str, Any]]:
         """The models and their states."""
         models = [
             dataplane.RepositoryIndexResponseModelIndex(
@@ -144,7 +143,7 @@ class InferenceService:
         ]
         return dataplane.RepositoryIndexResponse(models=models), _NOTHING
 
-    async def load_or_unload(self, message: Any, stream: Any) -> tuple[Any, Mapping[str, Any]]:
+    async def load_or_unload(self, message: Any, call: Call) -> tuple[Any, Mapping[str, Any]]:
         """Loading and unloading by a call are not offered yet."""
         raise Unsupported("loading and unloading of models by a call is not offered yet")
 

@@ -14,7 +14,9 @@ class RequestContext:
     Attributes:
         transport: the name of the transport that received it.
         headers: HTTP headers or gRPC metadata, names in lower case.
+        deadline: when the caller no longer waits, as ``time.monotonic()`` tells it; None for never.
     """
 
     transport: str = "engine"
     headers: Mapping[str, str] = attrs.field(factory=dict)
+    deadline: float | None = None
