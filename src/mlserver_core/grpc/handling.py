@@ -47,7 +47,9 @@ class CallHandler(Handler):
     ) -> None:
         """Begins a call; above ``MOST_CALLS`` it is refused, and may be tried again."""
         self.__gc_step__()
-        if len(self._calls) >= MOST_CALLS:
+        if len(self._tasks) + len(self._cancelled) >= MOST_CALLS:
+            self.__gc_collect__()  # forgets those that are done
+        if len(self._tasks) + len(self._cancelled) >= MOST_CALLS:
             stream.reset_nowait(h2.errors.ErrorCodes.REFUSED_STREAM)
             release_stream()
             return
