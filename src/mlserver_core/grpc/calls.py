@@ -55,7 +55,7 @@ class Calls:
 
         Not before its first message: a silent client holds up no stop.
         """
-        call.work.enter_context(self.in_flight.one())
+        call.work.enter_context(self.in_flight)
 
 
 def read_headers(call: Call) -> dict[str, str]:

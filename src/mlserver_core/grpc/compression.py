@@ -6,10 +6,7 @@ import asyncio
 import zlib
 from collections.abc import Mapping
 
-from grpclib.const import Status
-from grpclib.exceptions import GRPCError
-
-from mlserver_core.errors import InvalidRequest, TooLarge, Unsupported
+from mlserver_core.errors import InvalidRequest, MLServerError, TooLarge, Unsupported
 
 #: zlib's window bits by encoding; gRPC's deflate is zlib's own format (RFC 1950).
 _WINDOW = {"deflate": zlib.MAX_WBITS, "gzip": zlib.MAX_WBITS | 16}
@@ -51,12 +48,12 @@ async def decompress(encoding: str | None, data: bytes, limit: int) -> bytes | b
         TooLarge: there is more in it.
         Unsupported: it is in another encoding.
         InvalidRequest: it is cut off, damaged, or more than one.
-        GRPCError: the headers do not say that messages are compressed.
+        MLServerError: INTERNAL, because the headers do not say that messages are compressed.
     """
     if encoding is None or encoding == "identity":
-        raise GRPCError(
-            Status.INTERNAL,
+        raise MLServerError(
             "a message is flagged as compressed, but the call has no grpc-encoding that says how",
+            status_code=500,
         )
     if encoding not in _WINDOW:
         raise Unsupported(
