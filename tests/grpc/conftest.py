@@ -29,6 +29,8 @@ class RawClient:
     ended: set[int] = attrs.field(factory=set)
     settings: dict[int, int] = attrs.field(factory=dict)
     closed_with: int | None = None
+    #: Streams whose data it takes, without making room for more.
+    held: set[int] = attrs.field(factory=set)
 
     def open(self, path: str = INFER, more: list[tuple[str, str]] | None = None, **replaced) -> int:
         """Begins a call and returns its stream; ``method=None`` leaves ``:method`` out."""
@@ -84,7 +86,8 @@ class RawClient:
             self.headers.setdefault(stream, {}).update(event.headers)
         elif isinstance(event, h2.events.DataReceived):
             self.data[stream] = self.data.get(stream, b"") + event.data
-            self.h2.acknowledge_received_data(event.flow_controlled_length, stream)
+            if stream not in self.held:
+                self.h2.acknowledge_received_data(event.flow_controlled_length, stream)
         elif isinstance(event, h2.events.StreamEnded):
             self.ended.add(stream)
         elif isinstance(event, h2.events.StreamReset):
