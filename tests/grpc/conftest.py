@@ -19,7 +19,7 @@ INFER = "/inference.GRPCInferenceService/ModelInfer"
 
 @attrs.define
 class RawClient:
-    """One connection; ``headers`` are what it got by stream, ``data`` the bytes, ``resets`` codes."""
+    """One connection, and what it got by stream: headers, bytes, codes of resets."""
 
     socket: socket.socket
     h2: h2.connection.H2Connection

@@ -4,6 +4,7 @@ import asyncio
 import os
 import tracemalloc
 import zlib
+from pathlib import Path
 
 import grpc
 import pytest
@@ -228,11 +229,11 @@ def test_damaged_message_is_an_invalid_argument(shared_server, connect, frame, d
 
 
 def peak_memory(server):
-    with open(f"/proc/{server.process.pid}/status") as status:
-        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
+    status = Path(f"/proc/{server.process.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs Linux's /proc")
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
 def test_a_bomb_is_refused_and_the_server_stays_small(serve, models_folder, connect, frame):
     server = serve(models_folder, "--set", "grpc_max_message_length=2000000")
     client = connect(server)

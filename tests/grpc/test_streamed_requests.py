@@ -174,7 +174,7 @@ def taken(call):
     replies = []
     try:
         for reply in call:
-            replies.append(reply)
+            replies.append(reply)  # noqa: PERF402  # extend() would lose them with the error
     except grpc.RpcError as error:
         return replies, error
     return replies, None

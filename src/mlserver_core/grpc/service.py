@@ -18,7 +18,7 @@ from mlserver_core.grpc.messages import Messages
 from mlserver_core.grpc.streamed_requests import StreamedRequests
 from mlserver_core.types import InferenceResponse, MetadataTensor, Parameters
 from mlserver_core.types.context import RequestContext
-from mlserver_core.wire.protobuf import INT64, UINT64, decode_request, encode_response
+from mlserver_core.wire.protobuf import decode_request, encode_response, to_choices
 
 logger = logging.getLogger("mlserver.grpc")
 
@@ -197,16 +197,7 @@ def _to_tensor(tensor: MetadataTensor) -> Any:
 
 
 def _to_parameters(parameters: Parameters | None) -> dict[str, Any]:
-    made = {}
-    for name, value in (parameters.to_plain() if parameters else {}).items():
-        if isinstance(value, bool):
-            made[name] = dataplane.InferParameter(bool_param=value)
-        elif isinstance(value, int) and value in INT64:
-            made[name] = dataplane.InferParameter(int64_param=value)
-        elif isinstance(value, int) and value in UINT64:
-            made[name] = dataplane.InferParameter(uint64_param=value)
-        elif isinstance(value, float):
-            made[name] = dataplane.InferParameter(double_param=value)
-        elif isinstance(value, str):
-            made[name] = dataplane.InferParameter(string_param=value)
-    return made
+    return {
+        name: dataplane.InferParameter(**({} if field is None else {field: value}))
+        for name, field, value in to_choices(parameters)
+    }

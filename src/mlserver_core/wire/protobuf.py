@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -59,8 +60,8 @@ _VARINT: dict[str, np.dtype] = {
 }
 _SURROGATE = re.compile("[\ud800-\udfff]")
 #: Integers that a parameter can hold.
-INT64 = range(-(2**63), 2**63)
-UINT64 = range(2**64)
+_INT64 = range(-(2**63), 2**63)
+_UINT64 = range(2**64)
 
 
 def decode_request(message: Any) -> tuple[InferenceRequest, bool]:
@@ -137,27 +138,42 @@ def decode_parameters(parameters: Any, where: str = "") -> Parameters | None:
 
 def encode_parameters(parameters: Parameters | None, target: Any) -> None:
     """Puts the parameters that an InferParameter can hold into a map; warns of the others."""
-    for name, value in (parameters.to_plain() if parameters else {}).items():
-        _set_parameter(target, name, value.item() if isinstance(value, np.generic) else value)
+    for name, field, value in to_choices(parameters):
+        if field is None:
+            target[name].SetInParent()
+        else:
+            setattr(target[name], field, value)
 
 
-def _set_parameter(target: Any, name: str, value: Any) -> None:
+def to_choices(parameters: Parameters | None) -> Iterator[tuple[str, str | None, Any]]:
+    """Each parameter's name, the field of InferParameter that holds it, and its value.
+
+    None has no field: it is a parameter without a choice. What no field can hold is left out,
+    with a warning.
+    """
+    for name, given in (parameters.to_plain() if parameters else {}).items():
+        value = given.item() if isinstance(given, np.generic) else given
+        field = _field_of(value)
+        if field is None and value is not None:
+            logger.warning(
+                "The parameter %r is a %s, which gRPC cannot carry; it is not sent",
+                name,
+                type(value).__name__,
+            )
+        else:
+            yield name, field, value
+
+
+def _field_of(value: Any) -> str | None:
     if isinstance(value, bool):
-        target[name].bool_param = value
-    elif isinstance(value, int) and value in INT64:
-        target[name].int64_param = value
-    elif isinstance(value, int) and value in UINT64:
-        target[name].uint64_param = value
-    elif isinstance(value, float):
-        target[name].double_param = value
-    elif isinstance(value, str) and not _SURROGATE.search(value):
-        target[name].string_param = value
-    else:
-        logger.warning(
-            "The response parameter %r is a %s, which gRPC cannot carry; it is not sent",
-            name,
-            type(value).__name__,
-        )
+        return "bool_param"
+    if isinstance(value, int):
+        if value in _INT64:
+            return "int64_param"
+        return "uint64_param" if value in _UINT64 else None
+    if isinstance(value, float):
+        return "double_param"
+    return "string_param" if isinstance(value, str) and not _SURROGATE.search(value) else None
 
 
 def _decode_input(tensor: Any, raw: bytes | None) -> RequestInput:
