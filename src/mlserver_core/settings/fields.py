@@ -9,7 +9,6 @@ import attrs
 
 from mlserver_core.types.converter import show
 
-
 #: Characters; as file systems have it.
 _LONGEST_NAME = 255
 
