@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import copy
-import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
 
+from mlserver_core.engine.answers import seal
 from mlserver_core.engine.failures import Failures
 from mlserver_core.engine.model_context import ModelContext
-from mlserver_core.errors import RuntimeFailed
 from mlserver_core.executors.interfaces import Executor
 from mlserver_core.middlewares.interfaces import Infer, InferStream, Middleware
 from mlserver_core.settings import ModelSettings
 from mlserver_core.types import InferenceRequest, InferenceResponse
 from mlserver_core.types.context import RequestContext
-
-logger = logging.getLogger("mlserver")
 
 _END = object()
 
@@ -53,7 +49,7 @@ def compose(parts: Surroundings, middlewares: Sequence[Middleware]) -> Infer:
     async def run(request: InferenceRequest, context: RequestContext) -> InferenceResponse:
         with failures.on(f"request {request.id}", context), around(context):
             response = await executor.predict(request)
-        return _seal(response, request.id, settings)
+        return seal(response, request.id, settings)
 
     infer: Infer = run
     for middleware in reversed(middlewares):
@@ -83,7 +79,7 @@ def compose_stream(parts: Surroundings, middlewares: Sequence[Middleware]) -> In
                     response = await anext(responses, _END)
                 if response is _END:
                     return
-                yield _seal(response, context.request_id, settings)
+                yield seal(response, context.request_id, settings)
         finally:
             with around(context):
                 await responses.aclose()
@@ -116,21 +112,3 @@ def compose_call(parts: Surroundings) -> Callable[..., Any]:
             return await executor.call(method, arguments)
 
     return call
-
-
-def _seal(response: object, id: str | None, settings: ModelSettings) -> InferenceResponse:
-    """Fills in what the server answers for: the id, the model's name and its version."""
-    if not isinstance(response, InferenceResponse):
-        text = (
-            f"Model {settings.name!r} gave no answer: predict() must return an "
-            f"InferenceResponse, got {type(response).__name__}"
-        )
-        logger.error("%s, on request %s", text, id)
-        raise RuntimeFailed(text)
-    # Copies, because a runtime may return the same objects every time.
-    response = copy.copy(response)
-    response.parameters = copy.copy(response.parameters)
-    response.id = id
-    response.model_name = response.model_name or settings.name
-    response.model_version = response.model_version or settings.version
-    return response

@@ -92,11 +92,15 @@ class RouteTable:
         """One of ``routes``, which are of one model, and another route that answers the same
         requests: of another model, or twice in this one. None when there is none.
         """
-        others = {route.key: route for route in self.routes}
+        seen = {route.key: route for route in self.routes}
+        own: dict[tuple[str, str], Route] = {}
         for route in routes:
-            other = others.get(route.key)
-            if other is not None and (other.model != route.model or other.version == route.version):
-                return route, other
+            other = own.setdefault(route.key, route)
+            if other is route:
+                other = seen.get(route.key, route)
+                if other.model == route.model:  # another version, or the one that it replaces
+                    continue
+            return route, other
         return None
 
     def find(self, method: str, path: str) -> RouteMatch | None:
