@@ -9,7 +9,7 @@ LIVE = "/inference.GRPCInferenceService/ServerLive"
 
 #: Codes of HTTP/2's settings and errors (RFC 9113, sections 6.5.2 and 7).
 MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, MAX_HEADER_LIST_SIZE = 3, 4, 5, 6
-REFUSED_STREAM, ENHANCE_YOUR_CALM = 7, 11
+FRAME_SIZE_ERROR, REFUSED_STREAM, ENHANCE_YOUR_CALM = 6, 7, 11
 
 
 def test_client_is_told_the_limits(shared_server, connect, frame):
@@ -41,6 +41,17 @@ def test_headers_above_the_limit_end_the_connection_with_a_reason(shared_server,
         client.trailers(1)
     assert client.closed_with == ENHANCE_YOUR_CALM
     assert other.call(frame(b""), LIVE)["grpc-status"] == "0"
+
+
+def test_a_frame_above_the_limit_ends_the_connection_with_a_reason(shared_server, connect):
+    client = connect(shared_server)
+    stream = client.open(LIVE)
+    size = 2**20 + 1
+    header = size.to_bytes(3, "big") + b"\x00\x00" + stream.to_bytes(4, "big")
+    client.socket.sendall(header + bytes(size))
+    with pytest.raises(ConnectionError):
+        client.trailers(stream)
+    assert client.closed_with == FRAME_SIZE_ERROR
 
 
 def test_headers_below_the_limit_are_taken(shared_server, connect, frame):

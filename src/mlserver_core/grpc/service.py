@@ -18,7 +18,8 @@ from mlserver_core.grpc.messages import Messages
 from mlserver_core.grpc.streamed_requests import StreamedRequests
 from mlserver_core.types import InferenceResponse, MetadataTensor, Parameters
 from mlserver_core.types.context import RequestContext
-from mlserver_core.wire.protobuf import decode_request, encode_response, to_choices
+from mlserver_core.wire.parameters import to_choices
+from mlserver_core.wire.protobuf import decode_request, encode_response
 
 logger = logging.getLogger("mlserver.grpc")
 
