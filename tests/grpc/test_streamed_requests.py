@@ -6,7 +6,10 @@ import zlib
 
 import grpc
 import pytest
+from grpclib.client import Channel
+from grpclib.const import Cardinality
 
+from mlserver_core.grpc._generated import dataplane
 from mlserver_core.grpc.messages import load_messages
 
 REQUEST = load_messages().get("inference.ModelInferRequest")
@@ -23,7 +26,7 @@ def say(*words):
     print(*words, flush=True)
 
 def answer(number, size=1, **headers):
-    output = ResponseOutput(name="y", shape=[size], datatype="UINT8", data=bytes([number]) * size)
+    output = ResponseOutput(name="y", shape=[size], datatype="UINT8", data=[])
     output.data.root = [number] * size
     return InferenceResponse(
         id="the model's own",
@@ -68,6 +71,12 @@ class Fails(Model):
     async def answers(self, payloads):
         yield answer(1)
         raise ValueError("in the middle")
+
+class Misfit(Model):
+    async def answers(self, payloads):
+        yield answer(1)
+        yield answer(300)
+        say("asked for more")
 
 class Waits(Model):
     """Answers once and then waits for ever."""
@@ -115,7 +124,7 @@ class Plain(MLModel):
             yield answer(2)
 '''
 NAMES = [
-    "Counts", "First", "Last", "Fails", "Waits", "Holds", "Floods", "Single", "Plain"
+    "Counts", "First", "Last", "Fails", "Waits", "Holds", "Floods", "Single", "Plain", "Misfit"
 ]  # fmt: skip
 
 
@@ -235,6 +244,41 @@ def test_model_may_answer_before_it_has_read_everything(stream):
     assert numbers(call) == [1, 2]  # the stream of requests never ends
     assert call.code() is grpc.StatusCode.OK
     waiting.put(None)
+
+
+def test_client_is_told_to_stop_sending_when_the_model_has_ended(server, connect, frame):
+    client = connect(server)
+    stream = client.open(STREAM)
+    client.send(stream, frame(request("first").SerializeToString()), end=False)
+    while stream not in client.resets:
+        client.read()
+    assert client.headers[stream]["grpc-status"] == "0"
+    assert client.resets[stream] == 0
+    assert client.call(frame(b""), LIVE)["grpc-status"] == "0"
+
+
+async def test_client_that_ends_its_side_later_loses_no_answer(server):
+    types = dataplane.ModelInferRequest, dataplane.ModelInferResponse
+    async with Channel("127.0.0.1", server.grpc_port) as channel:
+        async with channel.request(STREAM, Cardinality.STREAM_STREAM, *types) as call:
+            await call.send_message(dataplane.ModelInferRequest(model_name="first"))
+            first = await call.recv_message()
+            await call._stream.trailers_received.wait()  # the server is done
+            await call.send_message(dataplane.ModelInferRequest(), end=True)
+            replies = [first, await call.recv_message(), await call.recv_message()]
+    assert [reply and reply.outputs[0].contents.uint_contents for reply in replies] == [
+        [1],
+        [2],
+        None,
+    ]
+
+
+def test_answer_that_cannot_be_sent_ends_the_stream_and_the_model(stream, server):
+    replies, error = taken(stream([request("misfit")]))
+    assert numbers(replies) == [1]
+    assert error.code() is grpc.StatusCode.INTERNAL
+    assert error.details().startswith("the model's answer does not fit")
+    server.wait_for("ended")
 
 
 def test_model_may_answer_after_it_has_read_everything(stream):

@@ -23,6 +23,10 @@ from mlserver_core.grpc.compression import ACCEPTED, compress, decompress, reply
 _TIMEOUT = re.compile(r"([0-9]{1,8})([HMSmun])")
 _SECONDS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 
+#: Seconds that a client has to end its side of a call that is answered. grpclib's client loses
+#: the answers when it is reset before.
+_PATIENCE = 3.0
+
 
 class Call(Stream[Any, Any]):
     """A call from its headers to its trailers.
@@ -143,7 +147,12 @@ class Call(Stream[Any, Any]):
             status_message=None if failure is None else failure.message,
             metadata=self.trailers,
         )
-        if self._stream.closable:  # the client still sends (gRPC, "Early Server Closure")
+        if self._stream.closable:
+            asyncio.get_running_loop().call_later(_PATIENCE, self._reset)
+
+    def _reset(self) -> None:
+        """Tells a client that still sends to stop (gRPC over HTTP/2, "Early Server Closure")."""
+        if self._stream.closable:
             self._stream.reset_nowait()
 
 
