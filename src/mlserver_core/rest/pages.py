@@ -50,7 +50,7 @@ def plain_page(document: Schema, *, static: str, path: str) -> str:
     """A page that lists the calls of the document and needs no JavaScript; arguments as above."""
     head = [f'<link rel="stylesheet" href="{escape(static)}/docs.css">']
     calls = "\n".join(_list_calls(document))
-    body = f"""<main>
+    body = f"""<main class="plain">
 <h1>{escape(document["info"]["title"])}</h1>
 <p>{escape(document["info"]["description"])}
 <a href="{escape(path)}/dataplane.json">The OpenAPI document</a> has all of this and more.</p>

@@ -164,13 +164,15 @@ OPERATIONS: Mapping[str, Operation] = {
         errors=(400, 403, 404, 501),
     ),
     "GET /v2/docs": _page("server_docs", "The documentation of all calls", HTML),
-    "GET /v2/docs/dataplane.json": _page("server_document", "The same as OpenAPI", JSON),
-    "GET /openapi.json": _page("openapi", "The same, where tools look for it", JSON),
+    "GET /v2/docs/dataplane.json": _page(
+        "server_document", "The same as an OpenAPI document", JSON
+    ),
+    "GET /openapi.json": _page("openapi", "That document, where tools look for it", JSON),
     f"GET {_MODEL}/docs": _page(
         "model_docs", "The documentation of a model's calls", HTML, (400, 404)
     ),
     f"GET {_MODEL}/docs/dataplane.json": _page(
-        "model_document", "The same as OpenAPI", JSON, (400, 404)
+        "model_document", "The same as an OpenAPI document", JSON, (400, 404)
     ),
 }
 
@@ -195,4 +197,8 @@ def find_operation(method: str, path: str) -> Operation | None:
     found = OPERATIONS.get(f"{method} {path.replace('/versions/{model_version}', '')}")
     if found is None or "{model_version}" not in path:
         return found
-    return attrs.evolve(found, id=found.id.replace("model_", "model_version_", 1))
+    return attrs.evolve(
+        found,
+        id=found.id.replace("model_", "model_version_", 1),
+        summary=f"{found.summary} (one version)",
+    )

@@ -50,10 +50,25 @@ def _any_of(schema: Schema, tensors: Sequence[MetadataTensor]) -> Schema:
             name={"type": "string", "enum": [tensor.name]},
             datatype={"type": "string", "enum": [tensor.datatype.value]},
             shape=_shape(tensor.shape),
+            data=_data(tensor, schema["properties"]["data"]),
         )
         for tensor in tensors
     ]
     return narrowed[0] if len(narrowed) == 1 else {"anyOf": narrowed}
+
+
+def _data(tensor: MetadataTensor, schema: Schema) -> Schema:
+    if tensor.datatype is Datatype.BYTES:
+        return schema
+    if tensor.datatype in FLOATS:
+        kinds = ["number", "null"]
+    else:
+        kinds = ["boolean", "integer"] if tensor.datatype is Datatype.BOOL else ["integer"]
+    return {
+        "type": "array",
+        "description": f"{tensor.datatype} elements, flat, or nested as the shape says.",
+        "items": {"type": [*kinds, "array"]},
+    }
 
 
 def _replace(schema: Schema, **properties: Schema) -> Schema:
@@ -70,11 +85,16 @@ def _shape(shape: Sequence[int]) -> Schema:
         ],
         "minItems": len(shape),
         "maxItems": len(shape),
+        "examples": [_smallest(shape)],
     }
 
 
+def _smallest(shape: Sequence[int]) -> list[int]:
+    return [1 if size < 0 else size for size in shape]
+
+
 def _make_tensor(tensor: MetadataTensor) -> Schema | None:
-    shape = [1 if size < 0 else size for size in tensor.shape]
+    shape = _smallest(tensor.shape)
     count = math.prod(shape)
     if count > _MOST_ELEMENTS:
         return None
