@@ -112,6 +112,7 @@ def test_page_loads_and_runs_only_what_this_server_has(server, path, title):
     assert "//" not in page.replace("<!DOCTYPE", "")
     policy = headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; script-src 'self'; connect-src 'self'; ")
+    assert "unsafe" not in policy
 
 
 @pytest.mark.parametrize(

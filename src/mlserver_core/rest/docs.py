@@ -22,9 +22,8 @@ from mlserver_core.rest.pages import interactive_page, plain_page
 from mlserver_core.rest.swagger_ui import find_files, is_interactive
 
 _HEADERS = {
-    # style-src: Swagger UI writes style attributes.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; "
-    "style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "style-src 'self'; img-src 'self' data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
