@@ -105,8 +105,9 @@ def _answer(index: int, response: InferenceResponse, inference_id: str) -> bytes
 
 
 def _is_text(output: ResponseOutput) -> bool:
+    root = output.data.root
     try:
-        for element in output.data.root:
+        for element in root if isinstance(root, list) else ():
             if isinstance(element, bytes):
                 element.decode()
     except UnicodeDecodeError:
