@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 
 import pytest
@@ -225,4 +226,4 @@ async def test_each_worker_waits_between_its_calls(parts, run):
         return await parts.echo(asked)
 
     await run([request(0)] * 3, answer, workers=1, batch_interval=0.05, batch_jitter=0.01)
-    assert all(later - earlier >= 0.05 for earlier, later in zip(times, times[1:]))
+    assert all(later - earlier >= 0.05 for earlier, later in itertools.pairwise(times))

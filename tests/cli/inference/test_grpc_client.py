@@ -174,5 +174,5 @@ async def test_a_request_that_grpc_does_not_carry_is_refused_before_a_call(ask):
     async def answer(stream):
         raise GRPCError(Status.INTERNAL)
 
-    with pytest.raises(InvalidRequest, match="parameters.a: "):
+    with pytest.raises(InvalidRequest, match=r"parameters\.a: "):
         await ask(answer, request={"inputs": [], "parameters": {"a": []}})
