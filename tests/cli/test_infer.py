@@ -640,3 +640,11 @@ async def test_binary_tensors_go_to_our_own_server(run_infer, to_server):
         ended = await run_infer(lines, "-m", "echo", "-b", "-s", size, *to_server())
         assert ended.code == 0, ended.results[-1]
         assert data(ended.results) == [[index] * 2 for index in range(20)] + [["a", "ü"]]
+
+
+def test_the_page_of_commands_has_every_option():
+    page = (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="utf-8")
+    table = page.partition("## mlserver infer")[2].partition("\n## ")[0]
+    for long, (short, _) in OPTIONS.items():
+        assert f"`{long}`" in table
+        assert short is None or f"| `{short}`, " in table
