@@ -6,11 +6,8 @@ import asyncio
 import json
 import os
 import pty
-import shutil
 import signal
 import socket
-import ssl
-import subprocess
 import sys
 from pathlib import Path
 
@@ -356,11 +353,10 @@ async def test_a_request_that_was_refused_is_not_sent_again(run_infer, serve_han
 async def test_a_server_that_vanishes_and_comes_back_is_asked_again(
     start_infer, serve, models_folder, transport
 ):
-    ports = []
-    for _ in range(2):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            ports.append(str(free.getsockname()[1]))
+    with socket.socket() as one, socket.socket() as other:
+        one.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        ports = [str(each.getsockname()[1]) for each in (one, other)]
     arguments = ["--http-port", ports[0], "--grpc-port", ports[1]]
     server = serve(models_folder / "echo", *arguments)
     url = f"127.0.0.1:{ports[transport == 'grpc']}"
@@ -598,20 +594,6 @@ async def test_whoever_wants_words_gets_no_bar(start_infer, to_server, tmp_path)
     shown = await look(start_infer, tmp_path, "-m", "echo", "-vv", *to_server())
     assert "20 answered" not in shown
     assert shown.count("DEBUG Call ") == 20
-
-
-@pytest.fixture
-def certificate(tmp_path):
-    """A key and a certificate for 127.0.0.1 that nobody else trusts."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
-    key, file = tmp_path / "key.pem", tmp_path / "cert.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-    command += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run([*command, "-keyout", key, "-out", file], check=True, capture_output=True)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file, key)
-    return context, file
 
 
 async def test_tls_is_spoken_and_verified_unless_told_otherwise(

@@ -41,6 +41,12 @@ async def test_every_line_has_its_answer_in_order(run, parts):
     assert [each["outputs"][0]["data"] for each in got] == [[index] for index in range(50)]
 
 
+async def test_empty_lines_hold_up_no_answer_and_bad_ones_fail(run, parts):
+    _, got = await run(["", request(1), "nojson", " ", request(4)], parts.echo)
+    assert [each["parameters"]["batch_index"] for each in got] == [1, 2, 4]
+    assert got[1]["error"]["status"] == "preprocessing error"
+
+
 async def test_agreeing_lines_are_merged_and_split_by_rows_not_by_requests(run, parts):
     rows = [1, 3, 2, 1]
     texts = [request(index, count) for index, count in enumerate(rows)]

@@ -38,9 +38,9 @@ async def ask():
     """Sends one request to a handler; returns what the client makes of its answer."""
     closing = []
 
-    async def send(handler, *, request=None, headers=None, **options):
+    async def send(handler, *, request=None, headers=None, tls=None, **options):
         server = Server([Service(handler)])
-        await server.start("127.0.0.1", 0)
+        await server.start("127.0.0.1", 0, ssl=tls)
         closing.append(server)
         port = server._server.sockets[0].getsockname()[1]
         values = {"model_name": "m", "url": f"127.0.0.1:{port}", "transport": "grpc", **options}
@@ -176,3 +176,17 @@ async def test_a_request_that_grpc_does_not_carry_is_refused_before_a_call(ask):
 
     with pytest.raises(InvalidRequest, match=r"parameters\.a: "):
         await ask(answer, request={"inputs": [], "parameters": {"a": []}})
+
+
+async def test_tls_is_spoken_and_verified_unless_told_otherwise(ask, certificate):
+    async def answer(stream):
+        await stream.recv_message()
+        await stream.send_message(ModelInferResponse(model_name="m"))
+
+    context, _ = certificate
+    context.set_alpn_protocols(["h2"])
+    failed = await failure(ask(answer, tls=context, use_ssl=True))
+    assert str(failed).startswith("no secure connection: ")
+    assert not failed.may_retry
+    response = await ask(answer, tls=context, use_ssl=True, insecure=True)
+    assert response.model_name == "m"
