@@ -7,15 +7,8 @@ from typing import Any
 from mlserver_core.errors import InvalidRequest
 from mlserver_core.types import InferenceRequest, InferenceResponse, Parameters, ResponseOutput
 from mlserver_core.types.converter import show
-from mlserver_core.wire.protobuf import (
-    FIELDS,
-    INT64,
-    UINT64,
-    decode_parameters,
-    decode_tensor,
-    encode_parameters,
-    fill_contents,
-)
+from mlserver_core.wire.parameters import decode_parameters, encode_parameters, field_of
+from mlserver_core.wire.protobuf import FIELDS, decode_tensor, fill_contents
 from mlserver_core.wire.raw import encode_raw
 from mlserver_core.wire.tensor_client import input_values
 
@@ -77,8 +70,7 @@ def decode_response(message: Any) -> InferenceResponse:
 
 def _put_parameters(where: str, parameters: Parameters | None, target: Any) -> None:
     for name, value in (parameters.to_plain() if parameters else {}).items():
-        is_number = isinstance(value, int) and (value in INT64 or value in UINT64)
-        if not (is_number or isinstance(value, (float, str))):
+        if field_of(value) is None:
             raise InvalidRequest(
                 f"{where}parameters.{name}: expected a string, a number or a boolean, which is "
                 f"what gRPC carries, got {show(value)}"
