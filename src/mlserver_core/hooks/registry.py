@@ -27,6 +27,7 @@ class Registry(Generic[T]):
     _values: dict[str, T] = attrs.field(factory=dict, init=False)
     _owners: dict[str, str] = attrs.field(factory=dict, init=False)
     _owner: str = attrs.field(default="this program", init=False)
+    _earlier: dict[str, list[T]] = attrs.field(factory=dict, init=False)
 
     def add(self, name: str, value: T) -> None:
         """Registers ``value`` under ``name``.
@@ -44,6 +45,32 @@ class Registry(Generic[T]):
             )
         self._values[name] = value
         self._owners[name] = self._owner
+
+    def offer(self, name: str, value: T, owner: str) -> bool:
+        """Registers ``value`` unless ``name`` is somebody else's; returns whether it did.
+
+        An earlier entry of the same owner, such as that of a model before its reload, stands
+        back until ``withdraw``.
+        """
+        if name in self._values:
+            if self._owners[name] != owner:
+                return False
+            self._earlier.setdefault(name, []).append(self._values[name])
+        self._values[name] = value
+        self._owners[name] = owner
+        return True
+
+    def withdraw(self, name: str, value: T) -> None:
+        """Takes back what was offered; an entry that stood back for it is there again."""
+        earlier = self._earlier.pop(name, [])
+        if self._values.get(name) is not value:
+            earlier = [each for each in earlier if each is not value]
+        elif earlier:
+            self._values[name] = earlier.pop()
+        else:
+            del self._values[name], self._owners[name]
+        if earlier:
+            self._earlier[name] = earlier
 
     def get(self, name: str) -> T | None:
         """The value of that name, or None."""
@@ -75,6 +102,41 @@ class Registry(Generic[T]):
             yield
         finally:
             self._owner = before
+
+
+@attrs.define
+class LayeredRegistry(Registry[T]):
+    """A registry on top of another one: its own entries come first and hide those of the other.
+
+    Attributes:
+        below: the other registry; what it gets later shows too.
+    """
+
+    below: Registry[T] = attrs.field(kw_only=True)
+
+    def get(self, name: str) -> T | None:
+        """The value of that name, its own first, or None."""
+        return self._values[name] if name in self._values else self.below.get(name)
+
+    def nearest(self, name: str) -> str | None:
+        """The name of either that looks most like ``name``, if any does."""
+        return next(iter(difflib.get_close_matches(name, self.items(), 1)), None)
+
+    def owner(self, name: str) -> str:
+        """Who registered ``name``; KeyError if none did."""
+        return self._owners[name] if name in self._values else self.below.owner(name)
+
+    def items(self) -> Mapping[str, T]:
+        """All that is registered, by name, its own first."""
+        return self._values | {
+            name: value for name, value in self.below.items().items() if name not in self._values
+        }
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.items())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._values or name in self.below
 
 
 @attrs.define
