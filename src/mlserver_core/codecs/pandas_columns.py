@@ -20,7 +20,7 @@ from mlserver_core.codecs.numpy import NumpyCodec
 from mlserver_core.codecs.pandas_dtypes import MASKED, default_text_dtype, read_dtype
 from mlserver_core.codecs.pandas_missing import put_back_missing, write_missing
 from mlserver_core.codecs.string import StringCodec
-from mlserver_core.errors import CodecError
+from mlserver_core.errors import CodecError, InvalidRequest
 from mlserver_core.types import Datatype, Parameters, RequestInput, ResponseOutput
 
 #: What a BYTES column may name; any other content type is text here.
@@ -78,10 +78,9 @@ def read_column(tensor: RequestInput | ResponseOutput) -> Any:
     except ValueError as error:
         raise CodecError(f"tensor {tensor.name!r}: pd_categories: {error}") from None
     plain = read_dtype(tensor.name, str(categories.dtype), values)
-    made = pd.Series(pd.Categorical(plain, dtype=wanted))
-    if (made.isna() & ~plain.isna()).any():
+    if not (plain.isna() | plain.isin(categories)).all():
         raise CodecError(f"tensor {tensor.name!r}: holds a value that is not in pd_categories")
-    return made
+    return pd.Series(pd.Categorical(plain, dtype=wanted))
 
 
 def _tensor(name: str, values: np.ndarray, **parameters: Any) -> ResponseOutput:
@@ -108,7 +107,7 @@ def _write_objects(name: str, column: Any, *, use_bytes: bool) -> ResponseOutput
         parameters["pd_missing"] = write_missing(values, missing)
     sent = np.where(missing, None, values) if missing.any() else values
     if all(issubclass(kind, str) for kind in kinds):
-        if column.dtype != default_text_dtype():
+        if column.dtype != default_text_dtype() or not kinds:  # no text to tell it by
             parameters["pd_dtype"] = str(column.dtype)
         return _elements(StringCodec, name, sent, use_bytes=use_bytes, **parameters)
     binary = [issubclass(kind, (bytes, bytearray)) for kind in kinds]
@@ -178,7 +177,7 @@ def _write_categorical(name: str, column: Any, *, use_bytes: bool) -> ResponseOu
     elif categories.dtype.kind in "iub":  # no place for a missing one
         plain = pd.Series([None if code < 0 else categories[code] for code in codes], dtype=object)
     else:
-        plain = pd.Series(categories.take(codes, allow_fill=True, fill_value=None))
+        plain = pd.Series(categories).reindex(codes).reset_index(drop=True)
     output = write_column(name, plain, use_bytes=use_bytes)
     parameters = output.parameters or Parameters()
     parameters.pd_dtype = "category"
@@ -192,8 +191,10 @@ def _write_categorical(name: str, column: Any, *, use_bytes: bool) -> ResponseOu
 def _read_categories(name: str, text: Any) -> RequestInput:
     try:
         tensor: RequestInput = RequestInput.model_validate_json(text)
-    except (TypeError, ValueError) as error:  # no JSON at all
-        raise CodecError(f"tensor {name!r}: expected JSON in pd_categories: {error}") from None
+    except (InvalidRequest, TypeError, ValueError) as error:
+        raise CodecError(
+            f"tensor {name!r}: expected a tensor as JSON in pd_categories: {error}"
+        ) from None
     if tensor.parameters and tensor.parameters.model_extra.get("pd_dtype") == "category":
         raise CodecError(f"tensor {name!r}: pd_categories cannot be categorical")
     return tensor

@@ -56,13 +56,13 @@ def read_dtype(name: str, dtype: Any, values: Any) -> Any:
 def _read(dtype: Any, values: Any) -> Any:
     import pandas as pd
 
-    if dtype is None or _PLAIN.fullmatch(str(dtype)):
+    if dtype is None or (_PLAIN.fullmatch(str(dtype)) and isinstance(values, np.ndarray)):
         return pd.Series(values)
     if dtype in MASKED:
         return pd.Series(pd.array(values, dtype=dtype))
     if dtype == "str" and not isinstance(default_text_dtype(), pd.StringDtype):
         dtype = "object"  # pandas 3 sent it to one that has no such dtype
-    if dtype == "object":
+    if dtype == "object" or _PLAIN.fullmatch(str(dtype)):  # a list of numbers and None
         objects = np.empty(len(values), dtype=object)
         objects[:] = list(values)
         return pd.Series(objects, dtype=object)
