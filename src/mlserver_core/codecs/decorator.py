@@ -9,8 +9,8 @@ from typing import Any
 
 from mlserver_core.codecs.content_types import content_type_of, decode_inference_request
 from mlserver_core.codecs.errors import OutputNotFound
-from mlserver_core.codecs.hints import covers, holds
-from mlserver_core.codecs.signature import SINGLE, Signature, not_found
+from mlserver_core.codecs.hints import covers
+from mlserver_core.codecs.signature import Returned, Signature, not_found
 from mlserver_core.errors import CodecError, InvalidRequest, RuntimeFailed
 from mlserver_core.types import (
     InferenceRequest,
@@ -142,21 +142,38 @@ def _encode(
     response = InferenceResponse(model_name=model.name, model_version=model.version, outputs=[])
     for position, value in enumerate(answers):
         name = f"output-{position}"
-        hint = type(value) if returns is None else returns[position]
         content_type = wanted.get(name)
+        returned = _find_returned(signature, position, value)
         if content_type is not None:
             response.outputs.append(_encode_as(signature, name, value, content_type))
             continue
         try:
-            made, parameters = _encode_one(signature, name, value, hint, annotated=bool(returns))
+            made, parameters = returned.encode(name, value)
         except CodecError as error:
-            raise RuntimeFailed(
-                f"{signature.function} returned what cannot be sent: {error}"
-            ) from None
+            raise _cannot_send(signature, error) from None
         response.outputs += made
         if len(answers) == 1:
             response.parameters = parameters
     return response
+
+
+def _find_returned(signature: Signature, position: int, value: Any) -> Returned:
+    if signature.returns is None:
+        try:
+            return Returned.of_value(value, signature.codecs)
+        except CodecError as error:
+            raise _cannot_send(signature, error) from None
+    returned = signature.returns[position]
+    if not returned.fits(value):
+        raise OutputNotFound(
+            f"{signature.function} returned a {type(value).__name__} as output-{position}, its "
+            f"annotation says {returned.hint}"
+        )
+    return returned
+
+
+def _cannot_send(signature: Signature, error: CodecError) -> RuntimeFailed:
+    return RuntimeFailed(f"{signature.function} returned what cannot be sent: {error}")
 
 
 def _encode_as(signature: Signature, name: str, value: Any, content_type: str) -> ResponseOutput:
@@ -168,35 +185,3 @@ def _encode_as(signature: Signature, name: str, value: Any, content_type: str) -
             "whole requests"
         )
     return codec.encode_output(name, [value] if isinstance(value, (str, dict)) else value)
-
-
-def _encode_one(
-    signature: Signature, name: str, value: Any, hint: Any, *, annotated: bool
-) -> tuple[list[ResponseOutput], Parameters | None]:
-    """The outputs of one returned value, and parameters of the response that go with them."""
-    codecs = signature.codecs
-    for kind, single in SINGLE.items():
-        if isinstance(value, kind) and covers(kind, hint):
-            return [single.encode_output(name, [value])], None
-    if annotated:
-        codec = codecs.input_codec_of_hint(hint)
-        whole = None if codec else codecs.request_codec_of_hint(hint)
-    else:
-        codec = next(
-            (each for each in codecs.inputs.items().values() if each.can_encode(value)), None
-        )
-        whole = None if codec else codecs.request_codec_for(value)
-    if annotated and not _is_of(value, hint, codec or whole):
-        raise OutputNotFound(
-            f"{signature.function} returned a {type(value).__name__} as {name}, its annotation "
-            f"says {hint}"
-        )
-    if codec is not None:
-        return [codec.encode_output(name, value)], None
-    assert whole is not None  # noqa: S101  # the signature has been checked
-    response = whole.encode_response("", value)
-    return response.outputs, response.parameters
-
-
-def _is_of(value: Any, hint: Any, codec: Any) -> bool:
-    return codec is not None and (codec.can_encode(value) or holds(value, hint))

@@ -75,7 +75,10 @@ class Codecs:
         return _first_of_hint(self.requests, hint)
 
     def for_model(self, name: str, marked: Iterable[Any]) -> ModelCodecs:
-        """The codecs as one model sees them: its own first, then these.
+        """The codecs as one model sees them: by content type its own before these.
+
+        Where a payload or a type hint fits several, plugins' codecs come first, then the
+        model's own, then those of other models, as MLServer has them in order of registration.
 
         The model's own ones are also offered to these, for other models, until
         ``ModelCodecs.withdraw``. A name that is taken here stays whose it is, with a warning.

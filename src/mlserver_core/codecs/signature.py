@@ -17,7 +17,7 @@ from mlserver_core.codecs.json import JSONCodec
 from mlserver_core.codecs.lookup import Codecs
 from mlserver_core.codecs.string import StringCodec
 from mlserver_core.errors import InvalidRequest, RuntimeFailed
-from mlserver_core.types import Parameters, RequestInput
+from mlserver_core.types import Parameters, RequestInput, ResponseOutput
 
 #: Arguments that get something of the request, and the types they may ask for.
 _OF_THE_REQUEST: dict[str, tuple[Any, ...]] = {"headers": (dict,), "parameters": (dict, Parameters)}
@@ -86,6 +86,49 @@ class Argument:
 
 
 @attrs.frozen(kw_only=True)
+class Returned:
+    """One value that the function returns.
+
+    Attributes:
+        hint: its type.
+        codec: encodes it as one output.
+        single: encodes a list of it alone as one output.
+        whole: encodes it as several outputs with names of their own.
+    """
+
+    hint: Any
+    codec: type[InputCodec] | None = None
+    single: type[InputCodec] | None = None
+    whole: type[RequestCodec] | None = None
+
+    @classmethod
+    def of_value(cls, value: Any, codecs: Codecs) -> Returned:
+        """For a function that does not say what it returns; raises CodecNotFound."""
+        kind = type(value)
+        for codec in codecs.inputs.items().values():
+            if codec.can_encode(value):
+                return cls(hint=kind, codec=codec)
+        if kind in SINGLE:
+            return cls(hint=kind, single=SINGLE[kind])
+        return cls(hint=kind, whole=codecs.request_codec_for(value))
+
+    def fits(self, value: Any) -> bool:
+        """Is ``value`` what the annotation says?"""
+        codec = self.codec or self.whole
+        return hints.holds(value, self.hint) or (codec is not None and codec.can_encode(value))
+
+    def encode(self, name: str, value: Any) -> tuple[list[ResponseOutput], Parameters | None]:
+        """The outputs, and the parameters of a response that has no other; raises CodecError."""
+        if self.codec is not None:
+            return [self.codec.encode_output(name, value)], None
+        if self.single is not None:
+            return [self.single.encode_output(name, [value])], None
+        assert self.whole is not None  # noqa: S101  # one of the three is there
+        response = self.whole.encode_response("", value)
+        return response.outputs, response.parameters
+
+
+@attrs.frozen(kw_only=True)
 class Signature:
     """A function's arguments, and what it returns.
 
@@ -93,13 +136,13 @@ class Signature:
         function: its name, for errors.
         codecs: what it was made with.
         arguments: by name, in order.
-        returns: the type of each returned value; None where the function does not say.
+        returns: what each returned value is; None where the function does not say.
     """
 
     function: str
     codecs: Codecs
     arguments: dict[str, Argument]
-    returns: tuple[Any, ...] | None
+    returns: tuple[Returned, ...] | None
 
     @classmethod
     def read(cls, function: Callable[..., Any], codecs: Codecs) -> Signature:
@@ -121,13 +164,13 @@ class Signature:
         arguments = {
             each.name: _read_argument(name, each, annotations, codecs) for each in parameters
         }
-        returns = _read_returns(annotations)
-        for position, hint in enumerate(returns or ()):
-            if not _can_return(hint, codecs):
-                raise RuntimeFailed(
-                    f"decode_args: {name} returns {_show(hint)} at position {position}, which no "
-                    f"codec has; known are {_known(codecs)}"
-                )
+        hints_of_values = _read_returns(annotations)
+        returns = None
+        if hints_of_values is not None:
+            returns = tuple(
+                _read_returned(name, position, hint, codecs)
+                for position, hint in enumerate(hints_of_values)
+            )
         return cls(function=name, codecs=codecs, arguments=arguments, returns=returns)
 
     def whole(self) -> Argument | None:
@@ -205,12 +248,16 @@ def _read_returns(annotations: dict[str, Any]) -> tuple[Any, ...] | None:
     return None if hint is tuple or hint is Any else (hint,)
 
 
-def _can_return(hint: Any, codecs: Codecs) -> bool:
-    return bool(
-        (get_origin(hint) or hint) in SINGLE
-        or codecs.input_codec_of_hint(hint)
-        or codecs.request_codec_of_hint(hint)
-    )
+def _read_returned(function: str, position: int, hint: Any, codecs: Codecs) -> Returned:
+    codec = codecs.input_codec_of_hint(hint)
+    single = None if codec else SINGLE.get(get_origin(hint) or hint)
+    whole = None if codec or single else codecs.request_codec_of_hint(hint)
+    if not (codec or single or whole):
+        raise RuntimeFailed(
+            f"decode_args: {function} returns {_show(hint)} at position {position}, which no "
+            f"codec has; known are {_known(codecs)}"
+        )
+    return Returned(hint=hint, codec=codec, single=single, whole=whole)
 
 
 def _known(codecs: Codecs) -> str:

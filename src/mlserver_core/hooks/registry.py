@@ -27,6 +27,7 @@ class Registry(Generic[T]):
     _values: dict[str, T] = attrs.field(factory=dict, init=False)
     _owners: dict[str, str] = attrs.field(factory=dict, init=False)
     _owner: str = attrs.field(default="this program", init=False)
+    _offered: set[str] = attrs.field(factory=set, init=False)
     _earlier: dict[str, list[T]] = attrs.field(factory=dict, init=False)
 
     def add(self, name: str, value: T) -> None:
@@ -58,6 +59,7 @@ class Registry(Generic[T]):
             self._earlier.setdefault(name, []).append(self._values[name])
         self._values[name] = value
         self._owners[name] = owner
+        self._offered.add(name)
         return True
 
     def withdraw(self, name: str, value: T) -> None:
@@ -69,8 +71,13 @@ class Registry(Generic[T]):
             self._values[name] = earlier.pop()
         else:
             del self._values[name], self._owners[name]
+            self._offered.discard(name)
         if earlier:
             self._earlier[name] = earlier
+
+    def is_offered(self, name: str) -> bool:
+        """Was ``name`` offered, rather than registered for good?"""
+        return name in self._offered
 
     def get(self, name: str) -> T | None:
         """The value of that name, or None."""
@@ -106,7 +113,10 @@ class Registry(Generic[T]):
 
 @attrs.define
 class LayeredRegistry(Registry[T]):
-    """A registry on top of another one: its own entries come first and hide those of the other.
+    """A registry on top of another one: its own entries hide those of the other of that name.
+
+    In order there come what plugins registered below, its own entries, and what was offered
+    below by others.
 
     Attributes:
         below: the other registry; what it gets later shows too.
@@ -127,10 +137,12 @@ class LayeredRegistry(Registry[T]):
         return self._owners[name] if name in self._values else self.below.owner(name)
 
     def items(self) -> Mapping[str, T]:
-        """All that is registered, by name, its own first."""
-        return self._values | {
-            name: value for name, value in self.below.items().items() if name not in self._values
+        """All that is registered, by name, in the order above."""
+        below = self.below.items()
+        registered = {
+            name: value for name, value in below.items() if not self.below.is_offered(name)
         }
+        return {**registered, **self._values, **below, **self._values}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.items())
