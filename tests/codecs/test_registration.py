@@ -8,6 +8,7 @@ import types
 import numpy as np
 import pytest
 
+from mlserver_core import MLServer, hookimpl
 from mlserver_core.codecs import (
     InputCodec,
     NumpyCodec,
@@ -17,7 +18,9 @@ from mlserver_core.codecs import (
 )
 from mlserver_core.codecs.plugin import built_in_codecs
 from mlserver_core.codecs.registration import find_marked, model_modules
-from mlserver_core.errors import CodecError, InvalidRequest
+from mlserver_core.engine.module_space import ModuleSpace
+from mlserver_core.errors import CodecError, InvalidRequest, PluginError
+from mlserver_core.hooks.manager import PluginManager
 
 
 def module(name="m", **names):
@@ -84,6 +87,34 @@ def test_the_modules_of_a_model_are_its_space_and_its_package():
         "space_7",
         "space_7.helpers",
     ]
+
+
+@pytest.mark.parametrize(
+    "how", ["import codec", "from codec import One, Two", "from kinds import *"]
+)
+def test_codecs_of_a_model_folder_are_found_after_its_class_was_imported(write, tmp_path, how):
+    marked = """
+        from mlserver_core.codecs import InputCodec, register_input_codec
+
+        @register_input_codec
+        class One(InputCodec):
+            ContentType = "one"
+
+        @register_input_codec
+        class Two(InputCodec):
+            ContentType = "two"
+        """
+    write("codec.py", marked)
+    write("kinds.py", "from codec import One, Two")
+    write("models.py", f"from mlserver_core import MLModel\n{how}\nclass Mine(MLModel): ...\n")
+    space = ModuleSpace(tmp_path)
+    space.open()
+    try:
+        cls = space.import_module("models").Mine
+        found = find_marked(model_modules(cls, space.package))
+    finally:
+        space.close()
+    assert [each.ContentType for each in found] == ["one", "two"]
 
 
 def test_a_model_sees_its_own_codec_first_and_offers_it_to_its_server():
@@ -202,6 +233,50 @@ def test_two_servers_with_one_model_module_each_have_its_codec():
     second.for_model("m", [codec])
     assert first.input_codec("mine", "x") is second.input_codec("mine", "x") is codec
     assert "mine" not in third.inputs
+
+
+# Plugins
+
+
+def plugin_module(name, **names):
+    def mlserver_server_started():
+        raise AssertionError
+
+    return module(name, mlserver_server_started=hookimpl(mlserver_server_started), **names)
+
+
+def test_a_codec_that_a_plugin_marks_is_registered_by_the_server():
+    codec, plugins = input_codec("mine"), PluginManager()
+    plugins.register("of-somebody", plugin_module("a", codec=codec))
+
+    server = MLServer(plugins=plugins)
+
+    assert server.codecs.inputs.get("mine") is codec
+    assert server.codecs.inputs.owner("mine") == "of-somebody"
+
+
+def test_a_codec_that_two_plugins_mark_by_one_name_is_refused_with_both():
+    plugins = PluginManager()
+    plugins.register("first", plugin_module("a", codec=input_codec("mine")))
+    plugins.register("second", plugin_module("b", codec=input_codec("mine")))
+
+    with pytest.raises(PluginError) as caught:
+        MLServer(plugins=plugins)
+    assert str(caught.value).startswith(
+        "plugin 'second': registers the input codec 'mine', which plugin 'first' has"
+    )
+
+
+def test_a_codec_that_a_plugin_marks_and_registers_is_one():
+    codec, plugins = input_codec("mine"), PluginManager()
+
+    def mlserver_register_codecs(input_codecs):
+        input_codecs.add("mine", codec)
+
+    hook = hookimpl(mlserver_register_codecs)
+    plugins.register("both", module("a", codec=codec, mlserver_register_codecs=hook))
+
+    assert MLServer(plugins=plugins).codecs.inputs.get("mine") is codec
 
 
 # Fault W10 of MLServer: pd was unknown until somebody had imported its codec

@@ -74,6 +74,18 @@ class Codecs:
         """As ``input_codec_of_hint``, for whole requests."""
         return _first_of_hint(self.requests, hint)
 
+    def add_marked(self, plugin: str, marked: Iterable[Any]) -> None:
+        """Registers what ``find_marked`` found in a plugin, unless its hook has done so already.
+
+        Raises:
+            PluginError: another plugin has a codec of that name; names both.
+        """
+        for codec in marked:
+            registry = self.registry_of(codec)
+            if registry.get(codec.ContentType) is not codec:
+                with registry.owned_by(plugin):
+                    registry.add(codec.ContentType, codec)
+
     def for_model(self, name: str, marked: Iterable[Any]) -> ModelCodecs:
         """The codecs as one model sees them: by content type its own before these.
 
@@ -96,9 +108,7 @@ class Codecs:
         )
         own: dict[tuple[str, str], Any] = {}
         for codec in marked:
-            registry: Registry[Any] = (
-                made.requests if is_marked_for_requests(codec) else made.inputs
-            )
+            registry = made.registry_of(codec)
             other = own.setdefault((registry.kind, codec.ContentType), codec)
             if other is not codec:
                 raise CodecError(
@@ -106,10 +116,13 @@ class Codecs:
                     f"{codec.ContentType!r}; give one of them another ContentType"
                 )
             registry.add(codec.ContentType, codec)
-        for (kind, content_type), codec in own.items():
-            below: Registry[Any] = self.inputs if kind == self.inputs.kind else self.requests
-            made.offer(below, content_type, codec, name)
+        for codec in own.values():
+            made.offer(self.registry_of(codec), codec.ContentType, codec, name)
         return made
+
+    def registry_of(self, codec: Any) -> Registry[Any]:
+        """Where a marked codec belongs."""
+        return self.requests if is_marked_for_requests(codec) else self.inputs
 
     def _check(self, content_type: str, where: str) -> None:
         if content_type not in self.inputs and content_type not in self.requests:
