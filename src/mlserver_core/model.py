@@ -124,9 +124,11 @@ class MLModel:
             CodecError: the tensor cannot be decoded.
         """
         declared = self._inputs_by_name.get(request_input.name)
-        codec = named_input_codec(self.codecs, request_input, declared) or default_codec
-        if codec is None:
-            return request_input.data
+        codec = named_input_codec(self.codecs, request_input, declared)
+        if codec is None:  # a default says nothing of the tensor, so it is not kept
+            return (
+                default_codec.decode_input(request_input) if default_codec else request_input.data
+            )
         payload = codec.decode_input(request_input)
         save_decoded(request_input, payload)
         return payload

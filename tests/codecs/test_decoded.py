@@ -8,9 +8,11 @@ import pytest
 
 from mlserver_core import MLModel, ModelSettings
 from mlserver_core.codecs import (
+    Base64Codec,
     DecodedParameterName,
     InputCodec,
     NumpyCodec,
+    StringCodec,
     decode_inference_request,
     decode_request_input,
     encode_inference_response,
@@ -91,6 +93,16 @@ def test_a_request_codec_works_on_what_the_inputs_codec_made_and_nothing_is_deco
     assert Counting.calls == 1
     assert decoded is get_decoded(request.inputs[0])
     assert model.decode_request(InferenceRequest(inputs=[tensor("base64")])) == [b"a"]
+
+
+def test_a_default_codec_of_one_call_does_not_decide_for_the_next():
+    model = MLModel(ModelSettings(name="m", implementation=MLModel))
+    raw = tensor()
+    assert model.decode(raw, StringCodec) == ["YQ=="]
+    assert model.decode(raw, Base64Codec) == [b"a"]
+    assert not has_decoded(raw)
+    named = tensor("base64")
+    assert model.decode(named, StringCodec) is get_decoded(named)
 
 
 def test_an_input_content_type_that_is_unknown_is_refused_by_decode_request():
