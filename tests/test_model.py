@@ -146,7 +146,9 @@ def test_encode_goes_by_what_the_payload_is_without_any_content_type():
 
 
 def test_encode_refuses_what_no_codec_can_encode():
-    with pytest.raises(CodecError, match="no input codec can encode object; known are np, str"):
+    with pytest.raises(
+        CodecError, match="no input codec can encode object; known are np, str, base64"
+    ):
         model().encode(object(), RequestOutput(name="y"))
 
 

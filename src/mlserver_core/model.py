@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from mlserver_core.codecs import Codecs, InputCodec, RequestCodec
-from mlserver_core.codecs.plugin import mlserver_register_codecs
+from mlserver_core.codecs.content_types import decode_inference_request, named_input_codec
+from mlserver_core.codecs.decoded import save_decoded
+from mlserver_core.codecs.plugin import built_in_codecs
 from mlserver_core.errors import Unsupported
 from mlserver_core.settings import ModelSettings
 from mlserver_core.types import (
@@ -147,8 +149,15 @@ class MLModel:
             InvalidRequest: an unknown content type.
             CodecError: the tensor cannot be decoded.
         """
-        codec = self._input_codec(request_input) or default_codec
-        return codec.decode_input(request_input) if codec else request_input.data
+        declared = self._inputs_by_name.get(request_input.name)
+        codec = named_input_codec(self.codecs, request_input, declared)
+        if codec is None:  # a default says nothing of the tensor, so it is not kept
+            return (
+                default_codec.decode_input(request_input) if default_codec else request_input.data
+            )
+        payload = codec.decode_input(request_input)
+        save_decoded(request_input, payload)
+        return payload
 
     def decode_request(
         self,
@@ -157,12 +166,19 @@ class MLModel:
     ) -> Any:
         """The Python value of a whole request.
 
-        The content type is the request's own, else ``parameters.content_type`` of the model's
-        settings, else that of ``default_codec``; without any of them the request itself is
-        returned. Raises as ``decode``.
+        Each input is decoded first, where it or its metadata names a content type; the request's
+        codec then works on those values. Its content type is the request's own, else
+        ``parameters.content_type`` of the model's settings, else that of ``default_codec``;
+        without any of them the request itself is returned, and ``get_decoded_or_raw`` has the
+        value of each input. Raises as ``decode``.
         """
-        codec = self._request_codec(inference_request) or default_codec
-        return codec.decode_request(inference_request) if codec else inference_request
+        return decode_inference_request(
+            inference_request,
+            self._settings,
+            self._inputs_by_name,
+            default_codec=default_codec,
+            codecs=self.codecs,
+        )
 
     def encode(
         self,
@@ -180,9 +196,7 @@ class MLModel:
             CodecError: no codec can encode ``payload``.
         """
         declared = self._outputs_by_name.get(request_output.name)
-        codec = self._named_input_codec(
-            f"output {request_output.name!r}", request_output.parameters, declared
-        )
+        codec = named_input_codec(self.codecs, request_output, declared)
         if codec is None:
             codec = self.codecs.input_codec_for(payload, default_codec)
         return codec.encode_output(request_output.name, payload)
@@ -201,10 +215,11 @@ class MLModel:
 
     @property
     def codecs(self) -> Codecs:
-        """The server's codecs; the built-in ones where the model was made without a server."""
+        """The model's own codecs and its server's; the built-in ones where it was made without
+        a server.
+        """
         if self._codecs is None:
-            self._codecs = Codecs()
-            mlserver_register_codecs(self._codecs.inputs, self._codecs.requests)
+            self._codecs = built_in_codecs()
         return self._codecs
 
     @codecs.setter
@@ -214,23 +229,3 @@ class MLModel:
     def _index_tensors(self) -> None:
         self._inputs_by_name = {tensor.name: tensor for tensor in self._settings.inputs}
         self._outputs_by_name = {tensor.name: tensor for tensor in self._settings.outputs}
-
-    def _input_codec(self, request_input: RequestInput) -> type[InputCodec] | None:
-        declared = self._inputs_by_name.get(request_input.name)
-        return self._named_input_codec(
-            f"input {request_input.name!r}", request_input.parameters, declared
-        )
-
-    def _named_input_codec(
-        self, where: str, parameters: Parameters | None, declared: MetadataTensor | None
-    ) -> type[InputCodec] | None:
-        for each in (parameters, declared.parameters if declared else None):
-            if each is not None and each.content_type:
-                return self.codecs.input_codec(each.content_type, where)
-        return None
-
-    def _request_codec(self, request: InferenceRequest) -> type[RequestCodec] | None:
-        for each in (request.parameters, self._settings.parameters):
-            if each is not None and each.content_type:
-                return self.codecs.request_codec(each.content_type, "the request")
-        return None

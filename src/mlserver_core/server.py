@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 
 from mlserver_core.codecs import Codecs
+from mlserver_core.codecs.registration import find_marked
 from mlserver_core.engine.engine import InferenceEngine
 from mlserver_core.engine.lifecycle import Parts
 from mlserver_core.errors import SettingsError, StartupError, named
@@ -280,7 +281,9 @@ class MLServer:
 
 
 def collect_parts(plugins: PluginManager, runtimes: Registry[str], codecs: Codecs) -> None:
-    """Asks the plugins for runtimes and codecs; raises PluginError."""
+    """Asks the plugins for runtimes and codecs, and looks for codecs that they mark; raises
+    PluginError.
+    """
     plugins.collect("mlserver_register_runtimes", runtimes, registry=runtimes)
     plugins.collect(
         "mlserver_register_codecs",
@@ -289,6 +292,8 @@ def collect_parts(plugins: PluginManager, runtimes: Registry[str], codecs: Codec
         input_codecs=codecs.inputs,
         request_codecs=codecs.requests,
     )
+    for name, module in plugins.modules():
+        codecs.add_marked(name, find_marked([module]))
 
 
 def _check_unique(models: Iterable[ModelSettings]) -> None:

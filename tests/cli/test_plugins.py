@@ -36,7 +36,7 @@ def test_every_plugin_is_listed_with_what_it_brings(built_in):
         "runtimes": ["echo"],
         "codecs": [],
     }
-    assert rows["codecs"]["codecs"] == ["np", "pd", "str"]
+    assert rows["codecs"]["codecs"] == ["base64", "datetime", "json", "np", "pd", "pd_json", "str"]
     assert rows["rest"]["hooks"] == ["mlserver_register_transports"]
 
 
@@ -49,7 +49,7 @@ def test_json_and_text_say_the_same(built_in):
     for row in rows:
         assert f"{row['plugin']}: mlserver-core {row['version']}\n" in as_text.output
     assert "  runtimes: echo\n" in as_text.output
-    assert "  codecs: np, pd, str\n" in as_text.output
+    assert "  codecs: base64, datetime, json, np, pd, pd_json, str\n" in as_text.output
 
 
 def test_two_plugins_with_one_runtime_are_both_named(built_in):

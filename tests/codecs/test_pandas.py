@@ -55,7 +55,7 @@ def test_each_column_is_a_tensor():
         ("text", "BYTES", [2, 1]),
         ("small", "INT8", [2, 1]),
     ]
-    assert made.outputs[3].data == ["a", "é"]
+    assert made.outputs[3].data == [b"a", "é".encode()]
 
 
 def test_a_frame_is_decoded_as_it_was_encoded():
@@ -73,7 +73,7 @@ def test_missing_text_is_sent_as_null(missing):
 
     made = PandasCodec.encode_request(frame)
 
-    assert made.inputs[0].data == ["a", None]
+    assert made.inputs[0].data == [b"a", None]
     assert PandasCodec.decode_request(made)["text"].isna().tolist() == [False, True]
 
 
@@ -126,7 +126,7 @@ def test_two_columns_of_one_name_are_refused():
         PandasCodec.encode_outputs(pd.DataFrame([[1, 2]], columns=["a", "a"]))
 
 
-@pytest.mark.parametrize("values", [pd.to_datetime(["2020-01-01"]), [1j], [{"a": 1}], [["a", "b"]]])
+@pytest.mark.parametrize("values", [[1j], [b"a", "b"], [object()], pd.interval_range(0, 1)])
 def test_a_column_without_datatype_is_refused_and_named(values):
     with pytest.raises(CodecError, match="'when'"):
         PandasCodec.encode_outputs(pd.DataFrame({"when": values}))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from mlserver_core.errors import PluginError
-from mlserver_core.hooks.registry import OrderedRegistry, Registry
+from mlserver_core.hooks.registry import LayeredRegistry, OrderedRegistry, Registry
 
 
 @pytest.fixture(params=[Registry, OrderedRegistry])
@@ -117,3 +117,59 @@ def test_a_refused_entry_leaves_no_wishes_behind(ordered):
     with pytest.raises(PluginError):
         ordered.add("b", 3, before=("a",))
     assert ordered.in_order() == [1, 2]
+
+
+# Offers, which come and go
+
+
+def test_an_offer_is_there_until_it_is_withdrawn(registry):
+    assert registry.offer("a", 1, "model")
+    assert (registry.get("a"), registry.owner("a"), registry.is_offered("a")) == (1, "model", True)
+    registry.withdraw("a", 1)
+    assert "a" not in registry
+    assert not registry.is_offered("a")
+    registry.add("a", 2)
+    assert not registry.is_offered("a")
+
+
+def test_a_name_of_another_owner_cannot_be_offered(registry):
+    registry.add("a", 1)
+    registry.offer("b", 2, "first")
+    assert not registry.offer("a", 3, "second")
+    assert not registry.offer("b", 3, "second")
+    registry.withdraw("b", 3)
+    assert registry.items() == {"a": 1, "b": 2}
+
+
+def test_a_later_offer_of_the_same_owner_stands_before_the_earlier_one(registry):
+    for value in ("old", "new", "newest"):
+        assert registry.offer("a", value, "model")
+    registry.withdraw("a", "new")
+    assert registry.get("a") == "newest"
+    registry.withdraw("a", "newest")
+    assert registry.get("a") == "old"
+    registry.withdraw("a", "old")
+    assert "a" not in registry
+
+
+# Layers
+
+
+def test_a_layer_hides_what_is_below_and_shows_the_rest():
+    below = Registry("codec")
+    below.add("a", 1)
+    below.offer("offered", 2, "other")
+    layer = LayeredRegistry("codec", below=below)
+    with layer.owned_by("model"):
+        layer.add("a", 10)
+        layer.add("mine", 30)
+    below.add("later", 4)
+
+    assert layer.items() == {"a": 10, "later": 4, "mine": 30, "offered": 2}
+    assert list(layer) == ["a", "later", "mine", "offered"]
+    assert [layer.get(name) for name in ("a", "later", "x")] == [10, 4, None]
+    assert [layer.owner(name) for name in ("a", "offered")] == ["model", "other"]
+    assert "later" in layer
+    assert "x" not in layer
+    assert layer.nearest("lader") == "later"
+    assert below.items() == {"a": 1, "offered": 2, "later": 4}

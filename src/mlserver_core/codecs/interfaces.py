@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import warnings
+from typing import Any, ClassVar, TypeAlias, Union
 
+from mlserver_core.codecs.decoded import get_decoded, has_decoded
+from mlserver_core.codecs.hints import holds
 from mlserver_core.errors import CodecError
 from mlserver_core.types import (
     InferenceRequest,
     InferenceResponse,
+    Parameters,
     RequestInput,
     ResponseOutput,
 )
@@ -27,7 +31,7 @@ class InputCodec:
     @classmethod
     def can_encode(cls, payload: Any) -> bool:
         """Can this codec encode ``payload``? By default: is it a ``TypeHint``?"""
-        return isinstance(cls.TypeHint, type) and isinstance(payload, cls.TypeHint)
+        return holds(payload, cls.TypeHint)
 
     @classmethod
     def encode_output(cls, name: str, payload: Any, **kwargs: Any) -> ResponseOutput:
@@ -56,6 +60,18 @@ class InputCodec:
         """The Python value of an input tensor; raises CodecError."""
         raise CodecError(f"codec {cls.ContentType!r} does not decode inputs")
 
+    @classmethod
+    def encode(cls, name: str, payload: Any) -> ResponseOutput:
+        """MLServer's older name of ``encode_output``."""
+        _deprecated("encode", "encode_output")
+        return cls.encode_output(name, payload)
+
+    @classmethod
+    def decode(cls, request_input: RequestInput) -> Any:
+        """MLServer's older name of ``decode_input``."""
+        _deprecated("decode", "decode_input")
+        return cls.decode_input(request_input)
+
 
 class RequestCodec:
     """Codec of a whole request or response. Attributes are those of ``InputCodec``."""
@@ -66,7 +82,7 @@ class RequestCodec:
     @classmethod
     def can_encode(cls, payload: Any) -> bool:
         """Can this codec encode ``payload``? By default: is it a ``TypeHint``?"""
-        return isinstance(cls.TypeHint, type) and isinstance(payload, cls.TypeHint)
+        return holds(payload, cls.TypeHint)
 
     @classmethod
     def encode_response(
@@ -90,6 +106,25 @@ class RequestCodec:
         """The Python value of a request; raises CodecError."""
         raise CodecError(f"codec {cls.ContentType!r} does not decode requests")
 
+    @classmethod
+    def encode(
+        cls, model_name: str, payload: Any, model_version: str | None = None
+    ) -> InferenceResponse:
+        """MLServer's older name of ``encode_response``."""
+        _deprecated("encode", "encode_response")
+        return cls.encode_response(model_name, payload, model_version)
+
+    @classmethod
+    def decode(cls, request: InferenceRequest) -> Any:
+        """MLServer's older name of ``decode_request``."""
+        _deprecated("decode", "decode_request")
+        return cls.decode_request(request)
+
+
+#: A codec is a class with classmethods, or an instance with the same methods.
+InputCodecLike: TypeAlias = Union[type[InputCodec], InputCodec]  # noqa: UP007
+RequestCodecLike: TypeAlias = Union[type[RequestCodec], RequestCodec]  # noqa: UP007
+
 
 class SingleInputRequestCodec(RequestCodec):
     """A request codec for exactly one tensor, which an input codec handles.
@@ -112,7 +147,10 @@ class SingleInputRequestCodec(RequestCodec):
         """A response with the one output ``output-1``."""
         output = cls.InputCodec.encode_output("output-1", payload, **kwargs)
         return InferenceResponse(
-            model_name=model_name, model_version=model_version, outputs=[output]
+            model_name=model_name,
+            model_version=model_version,
+            parameters=Parameters(content_type=cls.ContentType),
+            outputs=[output],
         )
 
     @classmethod
@@ -125,13 +163,18 @@ class SingleInputRequestCodec(RequestCodec):
     def encode_request(cls, payload: Any, **kwargs: Any) -> InferenceRequest:
         """A request with the one input ``input-1``."""
         tensor = cls.InputCodec.encode_input("input-1", payload, **kwargs)
-        return InferenceRequest(inputs=[tensor])
+        return InferenceRequest(
+            inputs=[tensor], parameters=Parameters(content_type=cls.ContentType)
+        )
 
     @classmethod
     def decode_request(cls, request: InferenceRequest) -> Any:
-        """The value of the one input; raises CodecError when there are more or none."""
+        """The value of the one input, as its own content type had it where that was decoded
+        before; raises CodecError when there are more or none.
+        """
         cls._check_single(len(request.inputs), "input")
-        return cls.InputCodec.decode_input(request.inputs[0])
+        tensor = request.inputs[0]
+        return get_decoded(tensor) if has_decoded(tensor) else cls.InputCodec.decode_input(tensor)
 
     @classmethod
     def _check_single(cls, count: int, kind: str) -> None:
@@ -140,3 +183,7 @@ class SingleInputRequestCodec(RequestCodec):
                 f"content type {cls.ContentType!r} only supports a single {kind} tensor, "
                 f"got {count}"
             )
+
+
+def _deprecated(old: str, new: str) -> None:
+    warnings.warn(f"{old}() of a codec is now {new}()", DeprecationWarning, stacklevel=3)

@@ -8,6 +8,7 @@ import pkgutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from importlib import metadata
+from types import ModuleType
 from typing import Any
 
 import attrs
@@ -114,6 +115,13 @@ class PluginManager:
     def plugins(self) -> list[Candidate]:
         """The loaded plugins, in the order they were loaded."""
         return list(self._loaded.values())
+
+    def modules(self) -> Iterator[tuple[str, ModuleType]]:
+        """Name and module of each loaded plugin that is a module."""
+        for name in self._loaded:
+            plugin = self._manager.get_plugin(name)
+            if isinstance(plugin, ModuleType):
+                yield name, plugin
 
     @staticmethod
     def hooks() -> list[str]:

@@ -27,6 +27,8 @@ class Registry(Generic[T]):
     _values: dict[str, T] = attrs.field(factory=dict, init=False)
     _owners: dict[str, str] = attrs.field(factory=dict, init=False)
     _owner: str = attrs.field(default="this program", init=False)
+    _offered: set[str] = attrs.field(factory=set, init=False)
+    _earlier: dict[str, list[T]] = attrs.field(factory=dict, init=False)
 
     def add(self, name: str, value: T) -> None:
         """Registers ``value`` under ``name``.
@@ -44,6 +46,38 @@ class Registry(Generic[T]):
             )
         self._values[name] = value
         self._owners[name] = self._owner
+
+    def offer(self, name: str, value: T, owner: str) -> bool:
+        """Registers ``value`` unless ``name`` is somebody else's; returns whether it did.
+
+        An earlier entry of the same owner, such as that of a model before its reload, stands
+        back until ``withdraw``.
+        """
+        if name in self._values:
+            if self._owners[name] != owner:
+                return False
+            self._earlier.setdefault(name, []).append(self._values[name])
+        self._values[name] = value
+        self._owners[name] = owner
+        self._offered.add(name)
+        return True
+
+    def withdraw(self, name: str, value: T) -> None:
+        """Takes back what was offered; an entry that stood back for it is there again."""
+        earlier = self._earlier.pop(name, [])
+        if self._values.get(name) is not value:
+            earlier = [each for each in earlier if each is not value]
+        elif earlier:
+            self._values[name] = earlier.pop()
+        else:
+            del self._values[name], self._owners[name]
+            self._offered.discard(name)
+        if earlier:
+            self._earlier[name] = earlier
+
+    def is_offered(self, name: str) -> bool:
+        """Was ``name`` offered, rather than registered for good?"""
+        return name in self._offered
 
     def get(self, name: str) -> T | None:
         """The value of that name, or None."""
@@ -75,6 +109,46 @@ class Registry(Generic[T]):
             yield
         finally:
             self._owner = before
+
+
+@attrs.define
+class LayeredRegistry(Registry[T]):
+    """A registry on top of another one: its own entries hide those of the other of that name.
+
+    In order there come what plugins registered below, its own entries, and what was offered
+    below by others.
+
+    Attributes:
+        below: the other registry; what it gets later shows too.
+    """
+
+    below: Registry[T] = attrs.field(kw_only=True)
+
+    def get(self, name: str) -> T | None:
+        """The value of that name, its own first, or None."""
+        return self._values[name] if name in self._values else self.below.get(name)
+
+    def nearest(self, name: str) -> str | None:
+        """The name of either that looks most like ``name``, if any does."""
+        return next(iter(difflib.get_close_matches(name, self.items(), 1)), None)
+
+    def owner(self, name: str) -> str:
+        """Who registered ``name``; KeyError if none did."""
+        return self._owners[name] if name in self._values else self.below.owner(name)
+
+    def items(self) -> Mapping[str, T]:
+        """All that is registered, by name, in the order above."""
+        below = self.below.items()
+        registered = {
+            name: value for name, value in below.items() if not self.below.is_offered(name)
+        }
+        return {**registered, **self._values, **below, **self._values}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.items())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._values or name in self.below
 
 
 @attrs.define

@@ -12,9 +12,18 @@ from mlserver_core.types.dumping import Dumpable
 from mlserver_core.types.open_names import OpenNames
 from mlserver_core.types.tensor_data import to_lists
 
+#: Where codecs keep what they decoded; MLServer's name.
+DECODED = "_decoded_payload"
+
+
+class _Decoded:
+    """Room for a decoded payload that is no parameter: it is never dumped, sent or copied."""
+
+    __slots__ = (DECODED,)
+
 
 @attrs.define(init=False, repr=False)
-class Parameters(OpenNames, Dumpable):
+class Parameters(_Decoded, OpenNames, Dumpable):
     """An open set of named values; a name that is no field reads back as an attribute.
 
     Attributes:
@@ -27,6 +36,14 @@ class Parameters(OpenNames, Dumpable):
     content_type: str | None = None
     headers: dict[str, Any] | None = None
     model_extra: dict[str, Any] = attrs.field(factory=dict)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        (object if name == DECODED else OpenNames).__setattr__(self, name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == DECODED:  # a client may have sent a parameter of that name
+            raise AttributeError(f"{type(self).__name__} has no {name!r}")
+        return OpenNames.__getattr__(self, name)
 
     def to_lists(self) -> dict[str, Any]:
         """As ``to_plain``, but a copy without numpy's arrays and numbers, for a model_dump."""

@@ -48,7 +48,7 @@ def test_bytes_that_are_no_text_are_refused():
     with pytest.raises(CodecError) as caught:
         decoded([b"a", b"\xff"])
 
-    assert str(caught.value) == "tensor 'x': an element is not UTF-8 text"
+    assert str(caught.value) == "tensor 'x', element 1: not UTF-8 text"
 
 
 def test_texts_become_a_column_of_bytes():
@@ -76,7 +76,7 @@ def test_options_of_other_codecs_are_taken_and_ignored():
 
 
 @pytest.mark.parametrize("use_bytes", [True, False])
-@pytest.mark.parametrize("payload", [[1], ["a", 0.5], [["a"]]])
+@pytest.mark.parametrize("payload", [[1], ["a", 0.5], [["a"]], "a", {"a": 1}, 5])
 def test_what_is_no_text_is_refused_and_the_output_named(payload, use_bytes):
     with pytest.raises(CodecError, match="'y'"):
         StringCodec.encode_output("y", payload, use_bytes=use_bytes)
