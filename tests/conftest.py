@@ -26,6 +26,7 @@ from mlserver_core.types.context import RequestContext
 
 REST = re.compile(r"REST server listening on http://(\S+):(\d+)$")
 GRPC = re.compile(r"gRPC server listening on (\S+):(\d+)$")
+METRICS = re.compile(r"Metrics server listening on http://(\S+):(\d+)/metrics$")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -43,6 +44,7 @@ class ServerProcess:
     lines: list[str] = attrs.field(factory=list)
     http_port: int = 0
     grpc_port: int = 0
+    metrics_port: int = 0
 
     @property
     def url(self) -> str:
@@ -71,7 +73,8 @@ class ServerProcess:
 def start_server(folder: Path, *arguments: str, **environ: str) -> ServerProcess:
     """Starts a server on free ports and returns once its models are loaded."""
     command = [sys.executable, "-m", "mlserver_core.cli.main", "start", str(folder)]
-    command += ["--http-port", "0", "--grpc-port", "0", *arguments]
+    command += ["--http-port", "0", "--grpc-port", "0", "--metrics-port", "0"]
+    command += arguments
     clean = {name: value for name, value in os.environ.items() if "MLSERVER" not in name}
     process = subprocess.Popen(
         command,
@@ -84,6 +87,8 @@ def start_server(folder: Path, *arguments: str, **environ: str) -> ServerProcess
     server.http_port = int(REST.search(server.wait_for("REST server listening"))[2])
     server.grpc_port = int(GRPC.search(server.wait_for("gRPC server listening"))[2])
     server.wait_for("Started with")
+    found = filter(None, map(METRICS.search, server.lines))
+    server.metrics_port = next((int(match[2]) for match in found), 0)
     return server
 
 
@@ -190,7 +195,7 @@ async def start():
 
     async def start_server(*models, plugin=None, **settings):
         plugins = PluginManager()
-        plugins.load(BUILTIN_PLUGINS, {"MLSERVER_BLOCK_PLUGINS": "rest,grpc"})
+        plugins.load(BUILTIN_PLUGINS, {"MLSERVER_BLOCK_PLUGINS": "rest,grpc,metrics"})
         if plugin is not None:
             plugins.register("of-the-test", plugin)
         values = {"load_models_at_startup": False, **settings}

@@ -15,7 +15,6 @@ from grpclib.server import Server
 
 from mlserver_core.engine.engine import InferenceEngine
 from mlserver_core.engine.in_flight import InFlight
-from mlserver_core.engine.listening import cannot_listen, shown_host
 from mlserver_core.grpc import health, service
 from mlserver_core.grpc.calls import Calls
 from mlserver_core.grpc.health import HealthService
@@ -23,6 +22,7 @@ from mlserver_core.grpc.messages import load_messages
 from mlserver_core.grpc.reflection import ReflectionService
 from mlserver_core.grpc.service import InferenceService
 from mlserver_core.settings import Settings
+from mlserver_core.settings.listening import cannot_listen, shown_host
 
 logger = logging.getLogger("mlserver.grpc")
 
