@@ -149,7 +149,7 @@ async def test_two_servers_in_one_process_share_nothing(make):
     first, second = make(server_name="first"), make(server_name="second")
     await first.startup([model(One), model(name="mine")])
     await second.startup([model("echo")])
-    assert len({*ports(first), *ports(second)}) == 4
+    assert len({*ports(first), *ports(second)}) == 6
     assert (await fetch(first, "/v2/models/m/infer", REQUEST))[1]["outputs"] == []
     assert len((await fetch(second, "/v2/models/m/infer", REQUEST))[1]["outputs"]) == 1
     assert (await fetch(first, "/v2/models/mine"))[0] == 200

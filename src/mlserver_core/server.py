@@ -54,7 +54,7 @@ class Transport(Protocol):
 
 
 #: Makes a transport of a server; None where its settings switch it off.
-TransportFactory = Callable[[Settings, InferenceEngine], "Transport | None"]
+TransportFactory = Callable[[Settings, InferenceEngine], Transport | None]
 
 
 def load_plugins(environ: Mapping[str, str]) -> PluginManager:
