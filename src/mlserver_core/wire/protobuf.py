@@ -6,8 +6,6 @@ bytes of their field, so that no Python object is made per element.
 
 from __future__ import annotations
 
-import logging
-import re
 from typing import Any
 
 import numpy as np
@@ -17,7 +15,6 @@ from mlserver_core.types import (
     Datatype,
     InferenceRequest,
     InferenceResponse,
-    Parameters,
     RequestInput,
     RequestOutput,
     ResponseOutput,
@@ -25,9 +22,8 @@ from mlserver_core.types import (
 )
 from mlserver_core.types.datatypes import to_dtype
 from mlserver_core.types.tensors import flatten, to_values
+from mlserver_core.wire.parameters import decode_parameters, encode_parameters
 from mlserver_core.wire.raw import decode_raw, encode_raw
-
-logger = logging.getLogger("mlserver")
 
 #: The field of InferTensorContents that holds a datatype; FP16 and BF16 have none.
 FIELDS = {
@@ -57,10 +53,6 @@ _VARINT: dict[str, np.dtype] = {
     "uint_contents": np.dtype("u4"),
     "uint64_contents": np.dtype("u8"),
 }
-_SURROGATE = re.compile("[\ud800-\udfff]")
-#: Integers that a parameter can hold.
-INT64 = range(-(2**63), 2**63)
-UINT64 = range(2**64)
 
 
 def decode_request(message: Any) -> tuple[InferenceRequest, bool]:
@@ -119,45 +111,6 @@ def encode_response(response: InferenceResponse, message: Any, *, raw: bool) -> 
             message.raw_output_contents.append(encode_raw(values))
         else:
             _fill_contents(tensor.contents, FIELDS[output.datatype], values)
-
-
-def decode_parameters(parameters: Any, where: str = "") -> Parameters | None:
-    """A map of InferParameter as parameters; None when it is empty."""
-    if not parameters:
-        return None
-    values = {}
-    for name, parameter in parameters.items():
-        choice = parameter.WhichOneof("parameter_choice")
-        values[name] = getattr(parameter, choice) if choice else None
-    try:
-        return Parameters.model_validate(values)
-    except InvalidRequest as error:
-        raise InvalidRequest(f"{where}parameters.{error}") from None
-
-
-def encode_parameters(parameters: Parameters | None, target: Any) -> None:
-    """Puts the parameters that an InferParameter can hold into a map; warns of the others."""
-    for name, value in (parameters.to_plain() if parameters else {}).items():
-        _set_parameter(target, name, value.item() if isinstance(value, np.generic) else value)
-
-
-def _set_parameter(target: Any, name: str, value: Any) -> None:
-    if isinstance(value, bool):
-        target[name].bool_param = value
-    elif isinstance(value, int) and value in INT64:
-        target[name].int64_param = value
-    elif isinstance(value, int) and value in UINT64:
-        target[name].uint64_param = value
-    elif isinstance(value, float):
-        target[name].double_param = value
-    elif isinstance(value, str) and not _SURROGATE.search(value):
-        target[name].string_param = value
-    else:
-        logger.warning(
-            "The response parameter %r is a %s, which gRPC cannot carry; it is not sent",
-            name,
-            type(value).__name__,
-        )
 
 
 def _decode_input(tensor: Any, raw: bytes | None) -> RequestInput:
