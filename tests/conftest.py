@@ -9,12 +9,15 @@ import signal
 import subprocess
 import sys
 import textwrap
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
 
 from mlserver_core.hooks.builtin import BUILTIN_PLUGINS
 from mlserver_core.hooks.manager import PluginManager
@@ -36,6 +39,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("server")
 
 
+@attrs.frozen
+class Scraped:
+    """What somebody who collects metrics gets."""
+
+    text: str
+
+    def series(self, name: str) -> list[dict[str, str]]:
+        """The labels of every series of that name."""
+        return [sample.labels for sample in self._samples() if sample.name == name]
+
+    def value(self, name: str, **labels: str) -> float | None:
+        """The value of one series; None where there is none."""
+        found = (each for each in self._samples() if (each.name, each.labels) == (name, labels))
+        return next((each.value for each in found), None)
+
+    def _samples(self) -> Iterator[Any]:
+        for family in text_string_to_metric_families(self.text):
+            yield from family.samples
+
+
 @attrs.define
 class ServerProcess:
     """A started ``mlserver start``; ``lines`` is what it has printed so far."""
@@ -53,6 +76,12 @@ class ServerProcess:
     @property
     def grpc_address(self) -> str:
         return f"127.0.0.1:{self.grpc_port}"
+
+    def scrape(self) -> Scraped:
+        """The metrics now, from their own listener."""
+        url = f"http://127.0.0.1:{self.metrics_port}/metrics"
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return Scraped(answer.read().decode())
 
     def wait_for(self, text: str) -> str:
         """Reads lines until one contains ``text``."""
@@ -207,6 +236,16 @@ async def start():
     yield start_server
     for server in servers:
         await server.stop()
+
+
+@pytest.fixture
+def scrape():
+    """Reads the metrics of an engine that has no listener."""
+
+    def read(engine):
+        return Scraped(generate_latest(engine.metrics.registry).decode())
+
+    return read
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ class Metrics:
         # Not at the top: it takes its time, and a server without metrics needs none of it.
         import prometheus_client as prometheus
 
-        self.registry = prometheus.CollectorRegistry()
+        self.registry = prometheus.CollectorRegistry(auto_describe=True)
         prometheus.ProcessCollector(registry=self.registry)
         prometheus.PlatformCollector(registry=self.registry)
         prometheus.GCCollector(registry=self.registry)
