@@ -8,9 +8,8 @@ from pathlib import Path
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 PAGE = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
-ROW = re.compile(
-    r"^\| `(\w+)` \| (counter|gauge|histogram|summary) \| (.*?) ?\| .+ \|$", re.MULTILINE
-)
+TYPES = "counter|gauge|histogram|summary"
+ROW = re.compile(rf"^\| `(\w+)` \| ({TYPES}) \| (.*?) ?\| .+ \|$", re.MULTILINE)
 REQUEST = {"inputs": [{"name": "x", "datatype": "FP64", "shape": [1], "data": [1.5]}]}
 
 
@@ -34,8 +33,8 @@ def test_every_metric_has_a_row_with_its_type_and_labels(shared_server):
     url = f"{shared_server.url}/v2/models/echo/infer"
     urllib.request.urlopen(urllib.request.Request(url, body, kind)).close()
     documented = {
-        name: (kind, set(re.findall(r"`(\w+)`", labels)))
-        for name, kind, labels in ROW.findall(PAGE)
+        name: (type_, set(re.findall(r"`(\w+)`", labels)))
+        for name, type_, labels in ROW.findall(PAGE)
     }
     there = scraped(shared_server)
     assert "rest_server_requests_total" in there

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextvars
 import json
+import sys
 import threading
 import urllib.request
 
@@ -263,16 +265,25 @@ async def test_a_value_that_is_no_number_is_refused_by_name(start, ask, scrape):
         await ask(engine)
 
 
-async def test_many_threads_may_register_one_metric(start, ask, scrape):
+@pytest.fixture
+def busy_threads():
+    """Makes threads take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("busy_threads")
+async def test_many_threads_may_register_the_same_metrics(start, ask, scrape):
     together = threading.Barrier(8)
 
     class Threads(MLModel):
         def predict(self, payload):
-            import contextvars
-
             def work():
                 together.wait(30)
-                mlserver_core.log(rows=1)
+                for number in range(100):
+                    mlserver_core.log(**{f"rows_{number}": 1})
 
             contexts = [contextvars.copy_context() for _ in range(8)]
             threads = [threading.Thread(target=each.run, args=(work,)) for each in contexts]
@@ -284,7 +295,9 @@ async def test_many_threads_may_register_one_metric(start, ask, scrape):
 
     engine = await start(settings(Threads))
     await ask(engine)
-    assert seen(scrape(engine), "rows") == [8, 8]
+    text = scrape(engine)
+    counted = [seen(text, f"rows_{number}") for number in (0, 50, 99)]
+    assert counted == [[8, 8]] * 3
 
 
 CODE = """
