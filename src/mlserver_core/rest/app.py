@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from mlserver_core.engine.engine import InferenceEngine
-from mlserver_core.rest import health, repository
+from mlserver_core.rest import docs, health, repository
 from mlserver_core.rest.errors import answer_errors
 from mlserver_core.rest.infer import post_infer
 from mlserver_core.rest.keys import ENGINE
@@ -32,4 +32,5 @@ def make_app(settings: Settings, engine: InferenceEngine) -> web.Application:
     app.router.add_post("/v2/repository/index", repository.post_index)
     app.router.add_post(_REPOSITORY + "/load", repository.post_load)
     app.router.add_post(_REPOSITORY + "/unload", repository.post_unload)
+    docs.add_routes(app)
     return app

@@ -51,7 +51,7 @@ def to_choices(parameters: Parameters | None) -> Iterator[tuple[str, str | None,
     """
     for name, given in (parameters.to_plain() if parameters else {}).items():
         value = given.item() if isinstance(given, np.generic) else given
-        field = _field_of(value)
+        field = field_of(value)
         if field is None and value is not None:
             logger.warning(
                 "The parameter %r is a %s, which gRPC cannot carry; it is not sent",
@@ -62,7 +62,8 @@ def to_choices(parameters: Parameters | None) -> Iterator[tuple[str, str | None,
             yield name, field, value
 
 
-def _field_of(value: Any) -> str | None:
+def field_of(value: Any) -> str | None:
+    """The field of InferParameter that holds a value; None when no field can."""
     if isinstance(value, bool):
         return "bool_param"
     if isinstance(value, int):

@@ -6,7 +6,7 @@ bytes of their field, so that no Python object is made per element.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from mlserver_core.types.datatypes import to_dtype
 from mlserver_core.types.tensors import flatten, to_values
 from mlserver_core.wire.parameters import decode_parameters, encode_parameters
 from mlserver_core.wire.raw import decode_raw, encode_raw
+
+Tensor = TypeVar("Tensor", RequestInput, ResponseOutput)
 
 #: The field of InferTensorContents that holds a datatype; FP16 and BF16 have none.
 FIELDS = {
@@ -68,7 +70,7 @@ def decode_request(message: Any) -> tuple[InferenceRequest, bool]:
             "expected one per input"
         )
     inputs = [
-        _decode_input(tensor, raw[index] if raw else None)
+        decode_tensor(tensor, raw[index] if raw else None, RequestInput)
         for index, tensor in enumerate(message.inputs)
     ]
     outputs = [
@@ -110,10 +112,20 @@ def encode_response(response: InferenceResponse, message: Any, *, raw: bool) -> 
         if raw:
             message.raw_output_contents.append(encode_raw(values))
         else:
-            _fill_contents(tensor.contents, FIELDS[output.datatype], values)
+            fill_contents(tensor.contents, FIELDS[output.datatype], values)
 
 
-def _decode_input(tensor: Any, raw: bytes | None) -> RequestInput:
+def decode_tensor(tensor: Any, raw: bytes | None, cls: type[Tensor]) -> Tensor:
+    """An input or output tensor of a message.
+
+    Args:
+        tensor: the message.
+        raw: its buffer in the raw contents; None where its elements are typed.
+        cls: what to make of it.
+
+    Raises:
+        InvalidRequest: names the tensor, what was expected and what came.
+    """
     try:
         datatype = Datatype(tensor.datatype)
     except ValueError:
@@ -131,7 +143,7 @@ def _decode_input(tensor: Any, raw: bytes | None) -> RequestInput:
         )
     else:
         data = decode_raw(tensor.name, datatype, shape, raw)
-    return RequestInput(
+    return cls(
         name=tensor.name,
         shape=shape,
         datatype=datatype,
@@ -227,7 +239,8 @@ def _to_bytes(output: ResponseOutput, element: Any) -> bytes:
     )
 
 
-def _fill_contents(contents: Any, field: str, values: Any) -> None:
+def fill_contents(contents: Any, field: str, values: Any) -> None:
+    """Puts a flat array, or a list of ``bytes``, into one field of InferTensorContents."""
     contents.SetInParent()
     if field == "bytes_contents":
         contents.bytes_contents.extend(values)
