@@ -21,7 +21,7 @@ def messages(caplog):
         values = {"load_models_at_startup": False, **settings}
         caplog.set_level(logging.INFO, "mlserver")
         async with MLServer(Settings(**values), plugins=plugins) as server:
-            await server.engine.load_all(models)
+            await server.engine.models.load_all(models)
         return [record.getMessage() for record in caplog.records]
 
     return run
