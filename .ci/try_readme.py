@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 #: So that it can run while something else has the usual ports.
-PORTS = " --http-port 0 --grpc-port 0"
+PORTS = " --http-port 0 --grpc-port 0 --metrics-port 0"
 
 
 def block(kind: str, name: str) -> str:

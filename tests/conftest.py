@@ -9,12 +9,15 @@ import signal
 import subprocess
 import sys
 import textwrap
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
 
 from mlserver_core.hooks.builtin import BUILTIN_PLUGINS
 from mlserver_core.hooks.manager import PluginManager
@@ -26,6 +29,7 @@ from mlserver_core.types.context import RequestContext
 
 REST = re.compile(r"REST server listening on http://(\S+):(\d+)$")
 GRPC = re.compile(r"gRPC server listening on (\S+):(\d+)$")
+METRICS = re.compile(r"Metrics server listening on http://(\S+):(\d+)/metrics$")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -33,6 +37,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if {"serve", "shared_server", "module_server"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("server")
+
+
+@attrs.frozen
+class Scraped:
+    """What somebody who collects metrics gets."""
+
+    text: str
+
+    def series(self, name: str) -> list[dict[str, str]]:
+        """The labels of every series of that name."""
+        return [sample.labels for sample in self._samples() if sample.name == name]
+
+    def value(self, name: str, **labels: str) -> float | None:
+        """The value of one series; None where there is none."""
+        found = (each for each in self._samples() if (each.name, each.labels) == (name, labels))
+        return next((each.value for each in found), None)
+
+    def _samples(self) -> Iterator[Any]:
+        for family in text_string_to_metric_families(self.text):
+            yield from family.samples
 
 
 @attrs.define
@@ -43,6 +67,7 @@ class ServerProcess:
     lines: list[str] = attrs.field(factory=list)
     http_port: int = 0
     grpc_port: int = 0
+    metrics_port: int = 0
 
     @property
     def url(self) -> str:
@@ -51,6 +76,12 @@ class ServerProcess:
     @property
     def grpc_address(self) -> str:
         return f"127.0.0.1:{self.grpc_port}"
+
+    def scrape(self) -> Scraped:
+        """The metrics now, from their own listener."""
+        url = f"http://127.0.0.1:{self.metrics_port}/metrics"
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return Scraped(answer.read().decode())
 
     def wait_for(self, text: str) -> str:
         """Reads lines until one contains ``text``."""
@@ -71,7 +102,8 @@ class ServerProcess:
 def start_server(folder: Path, *arguments: str, **environ: str) -> ServerProcess:
     """Starts a server on free ports and returns once its models are loaded."""
     command = [sys.executable, "-m", "mlserver_core.cli.main", "start", str(folder)]
-    command += ["--http-port", "0", "--grpc-port", "0", *arguments]
+    command += ["--http-port", "0", "--grpc-port", "0", "--metrics-port", "0"]
+    command += arguments
     clean = {name: value for name, value in os.environ.items() if "MLSERVER" not in name}
     process = subprocess.Popen(
         command,
@@ -84,6 +116,8 @@ def start_server(folder: Path, *arguments: str, **environ: str) -> ServerProcess
     server.http_port = int(REST.search(server.wait_for("REST server listening"))[2])
     server.grpc_port = int(GRPC.search(server.wait_for("gRPC server listening"))[2])
     server.wait_for("Started with")
+    found = filter(None, map(METRICS.search, server.lines))
+    server.metrics_port = next((int(match[2]) for match in found), 0)
     return server
 
 
@@ -190,7 +224,7 @@ async def start():
 
     async def start_server(*models, plugin=None, **settings):
         plugins = PluginManager()
-        plugins.load(BUILTIN_PLUGINS, {"MLSERVER_BLOCK_PLUGINS": "rest,grpc"})
+        plugins.load(BUILTIN_PLUGINS, {"MLSERVER_BLOCK_PLUGINS": "rest,grpc,metrics"})
         if plugin is not None:
             plugins.register("of-the-test", plugin)
         values = {"load_models_at_startup": False, **settings}
@@ -202,6 +236,16 @@ async def start():
     yield start_server
     for server in servers:
         await server.stop()
+
+
+@pytest.fixture
+def scrape():
+    """Reads the metrics of an engine that has no listener."""
+
+    def read(engine):
+        return Scraped(generate_latest(engine.metrics.registry).decode())
+
+    return read
 
 
 @pytest.fixture

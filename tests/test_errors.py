@@ -13,6 +13,7 @@ from mlserver_core.errors import (
     ErrorCode,
     InferenceError,
     InternalError,
+    InvalidModelContext,
     InvalidModelURI,
     InvalidRequest,
     MLServerError,
@@ -137,6 +138,7 @@ def test_errors_can_be_raised_and_are_hashable(cls):
         (TooLarge("m"), "m"),
         (PermissionDenied("m"), "m"),
         (RuntimeFailed("m"), "m"),
+        (InvalidModelContext("m"), "m"),
         (InternalError("m"), "m"),
         (SettingsError(("one", "two")), "one\ntwo"),
         (PluginError("mine", "is broken"), "plugin 'mine': is broken"),
@@ -164,6 +166,7 @@ def test_text_of_each_error(error, text):
         (TooLarge, ErrorCode.TOO_LARGE),
         (PermissionDenied, ErrorCode.PERMISSION_DENIED),
         (RuntimeFailed, ErrorCode.RUNTIME_FAILED),
+        (InvalidModelContext, ErrorCode.RUNTIME_FAILED),
         (InternalError, ErrorCode.INTERNAL),
     ],
 )

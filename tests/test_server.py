@@ -56,7 +56,8 @@ async def make():
     servers = []
 
     def make_server(*, plugins=None, strict=False, **settings):
-        values = {"http_port": 0, "grpc_port": 0, "load_models_at_startup": False, **settings}
+        values = {"http_port": 0, "grpc_port": 0, "metrics_port": 0, **settings}
+        values.setdefault("load_models_at_startup", False)
         server = MLServer(Settings(**values), plugins=plugins or built_in(), strict=strict)
         servers.append(server)
         return server
@@ -148,7 +149,7 @@ async def test_two_servers_in_one_process_share_nothing(make):
     first, second = make(server_name="first"), make(server_name="second")
     await first.startup([model(One), model(name="mine")])
     await second.startup([model("echo")])
-    assert len({*ports(first), *ports(second)}) == 4
+    assert len({*ports(first), *ports(second)}) == 6
     assert (await fetch(first, "/v2/models/m/infer", REQUEST))[1]["outputs"] == []
     assert len((await fetch(second, "/v2/models/m/infer", REQUEST))[1]["outputs"]) == 1
     assert (await fetch(first, "/v2/models/mine"))[0] == 200
@@ -168,7 +169,8 @@ async def test_a_server_is_a_context_manager(make, tmp_path):
 
 def test_a_server_may_be_made_outside_the_event_loop():
     server = MLServer(
-        Settings(http_port=0, grpc_port=0, load_models_at_startup=False), plugins=built_in()
+        Settings(http_port=0, grpc_port=0, metrics_port=0, load_models_at_startup=False),
+        plugins=built_in(),
     )
 
     async def run():
@@ -263,7 +265,10 @@ async def test_stop_while_a_model_loads_ends_start(make):
     assert not any(item.state == "READY" for item in await server.engine.index())
 
 
-@pytest.mark.parametrize(("transport", "setting"), [("REST", "http_port"), ("gRPC", "grpc_port")])
+@pytest.mark.parametrize(
+    ("transport", "setting"),
+    [("REST", "http_port"), ("gRPC", "grpc_port"), ("Metrics", "metrics_port")],
+)
 async def test_a_taken_port_is_refused_with_the_setting_and_leaves_nothing_open(
     make, transport, setting
 ):
@@ -416,9 +421,12 @@ async def test_a_start_that_is_cancelled_leaves_nothing_open(make):
 async def test_the_ports_and_lines_are_the_real_ones(make):
     server = make()
     await server.startup([model()])
-    rest, grpc = server.transports["rest"], server.transports["grpc"]
+    rest, grpc, metrics = (server.transports[name] for name in ("rest", "grpc", "metrics"))
     assert rest.listening == f"REST server listening on http://127.0.0.1:{rest.port}"
     assert grpc.listening == f"gRPC server listening on 127.0.0.1:{grpc.port}"
+    assert metrics.listening == (
+        f"Metrics server listening on http://127.0.0.1:{metrics.port}/metrics"
+    )
     assert 0 not in ports(server)
 
 
@@ -428,7 +436,8 @@ async def test_the_same_port_can_be_used_again_after_a_stop(make):
     async with aiohttp.ClientSession() as session, session.get(url(first, "/v2")) as answer:
         assert answer.status == 200
     await first.stop()
-    second = make(http_port=ports(first)[0], grpc_port=ports(first)[1])
+    names = ("http_port", "grpc_port", "metrics_port")
+    second = make(**dict(zip(names, ports(first), strict=True)))
     await second.startup([model()])
     assert ports(second) == ports(first)
 
@@ -436,7 +445,7 @@ async def test_the_same_port_can_be_used_again_after_a_stop(make):
 async def test_a_blocked_transport_does_not_listen(make):
     server = make(plugins=built_in({"MLSERVER_BLOCK_PLUGINS": "grpc"}))
     await server.startup([model()])
-    assert list(server.transports) == ["rest"]
+    assert list(server.transports) == ["rest", "metrics"]
 
 
 async def test_a_rest_request_in_flight_at_stop_is_answered(make):

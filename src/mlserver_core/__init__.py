@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from mlserver_core import codecs, types
     from mlserver_core.custom_handlers import custom_handler
     from mlserver_core.hooks import hookimpl
+    from mlserver_core.metrics.custom import log, register
     from mlserver_core.model import MLModel
     from mlserver_core.repositories.artifacts import find_artifact, get_model_uri
     from mlserver_core.server import MLServer
@@ -27,6 +28,8 @@ _HOMES = {
     "find_artifact": "mlserver_core.repositories.artifacts",
     "get_model_uri": "mlserver_core.repositories.artifacts",
     "hookimpl": "mlserver_core.hooks",
+    "log": "mlserver_core.metrics.custom",
+    "register": "mlserver_core.metrics.custom",
     "request_context": "mlserver_core.types.context",
 }
 _MODULES = ("codecs", "types")
@@ -42,6 +45,8 @@ __all__ = [
     "find_artifact",
     "get_model_uri",
     "hookimpl",
+    "log",
+    "register",
     "request_context",
     "types",
 ]

@@ -172,6 +172,14 @@ class RuntimeFailed(MLServerError):
 
 
 @attrs.define(eq=False, slots=False)
+class InvalidModelContext(MLServerError):
+    """Only the code of a model may do this, while the server calls it; its author must act."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.RUNTIME_FAILED
+    message: str
+
+
+@attrs.define(eq=False, slots=False)
 class InternalError(MLServerError):
     """A bug of ours; the text names the request to look for in the log."""
 

@@ -21,6 +21,7 @@ from mlserver_core.executors.interfaces import ExecutorFactory
 from mlserver_core.hooks.builtin import BUILTIN_PLUGINS
 from mlserver_core.hooks.manager import PluginManager, installed_plugins
 from mlserver_core.hooks.registry import OrderedRegistry, Registry
+from mlserver_core.metrics.registry import make_metrics
 from mlserver_core.middlewares.interfaces import MiddlewareFactory
 from mlserver_core.repositories.custom import make_custom_repository
 from mlserver_core.repositories.given import GivenModels
@@ -53,8 +54,8 @@ class Transport(Protocol):
         """Closes every connection, once its answers are written, and after ``seconds`` anyway."""
 
 
-#: Makes a transport of a server.
-TransportFactory = Callable[[Settings, InferenceEngine], Transport]
+#: Makes a transport of a server; None where its settings switch it off.
+TransportFactory = Callable[[Settings, InferenceEngine], Transport | None]
 
 
 def load_plugins(environ: Mapping[str, str]) -> PluginManager:
@@ -116,11 +117,11 @@ class MLServer:
             codecs=self.codecs,
             executors=executors,
             middlewares=middlewares.in_order(),
+            metrics=make_metrics(self.settings),
         )
         self.engine = InferenceEngine(self.settings, parts, self.plugins)
-        self.transports = {
-            name: make(self.settings, self.engine) for name, make in transports.items().items()
-        }
+        made = {name: make(self.settings, self.engine) for name, make in transports.items().items()}
+        self.transports = {name: each for name, each in made.items() if each is not None}
 
     def is_stopping(self) -> bool:
         """Has ``stop`` been called?"""
@@ -265,11 +266,8 @@ class MLServer:
         settings = self.settings
         root = settings.model_repository_root
         if settings.model_repository_implementation:
-            return make_custom_repository(
-                settings.model_repository_implementation,
-                root,
-                settings.model_repository_implementation_args,
-            )
+            arguments = settings.model_repository_implementation_args
+            return make_custom_repository(settings.model_repository_implementation, root, arguments)
         scheme = root.partition("://")[0] if "://" in root else "file"
         make = self._repositories.get(scheme)
         if make is None:

@@ -16,6 +16,7 @@ import attrs
 import pytest
 
 LONG = 30
+PORTS = ("--http-port", "0", "--grpc-port", "0", "--metrics-port", "0")
 
 
 @attrs.define
@@ -85,7 +86,7 @@ def start(tmp_path):
     # As pip writes it: unlike "python -m", it leaves the current folder off the path.
     script.write_text("from mlserver_core.cli.main import main\nmain()\n")
 
-    def run(*arguments, ports=("--http-port", "0", "--grpc-port", "0"), **environ):
+    def run(*arguments, ports=PORTS, **environ):
         process = subprocess.Popen(
             [sys.executable, str(script), "start", "models", *ports, *arguments],
             stdout=subprocess.PIPE,

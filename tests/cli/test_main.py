@@ -36,7 +36,7 @@ def test_help_lists_the_commands():
 def test_help_of_a_command_explains_its_options():
     shown = CliRunner().invoke(make_commands(), ["start", "--help"])
     assert shown.exit_code == 0
-    for word in ("FOLDER", "--host", "--http-port", "--grpc-port", "--set", "--strict"):
+    for word in ("FOLDER", "--host", "--http-port", "--grpc-port", "--metrics-port", "--strict"):
         assert word in shown.output
 
 

@@ -212,16 +212,20 @@ def test_on_load_error_serve_keeps_the_others_serving(start, model):
     assert server.end()[0] == 0
 
 
-def test_a_port_that_is_taken_ends_the_start_with_the_setting(start, model):
+@pytest.mark.parametrize(
+    ("transport", "setting"), [("gRPC", "grpc_port"), ("Metrics", "metrics_port")]
+)
+def test_a_port_that_is_taken_ends_the_start_with_the_setting(start, model, transport, setting):
     model()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        code, out, err = start(ports=("--http-port", "0", "--grpc-port", port)).ended()
+        option = "--" + setting.replace("_", "-")
+        code, out, err = start(option, port).ended()
     assert code == 1
-    assert f"Error: gRPC cannot listen on 127.0.0.1:{port}" in err
-    assert "grpc_port" in err
+    assert f"Error: {transport} cannot listen on 127.0.0.1:{port}" in err
+    assert f"set {setting} (MLSERVER_{setting.upper()}, {option})" in err
     assert no_traceback(out + err)
 
 
@@ -255,7 +259,7 @@ def test_a_setting_without_effect_warns(start, model, write):
 def test_the_dotenv_file_of_the_current_folder_lies_below_everything_else(start, model, write):
     model()
     write(".env", "MLSERVER_SERVER_NAME=from-dotenv\nMLSERVER_HTTP_PORT=0\n")
-    ports = ("--grpc-port", "0")
+    ports = ("--grpc-port", "0", "--metrics-port", "0")
     server = start(ports=ports)
     http_port, _ = server.wait_started()
     assert fetch(http_port, "/v2")[1]["name"] == "from-dotenv"

@@ -47,12 +47,18 @@ async def start():
     servers = []
 
     async def start_server(plugin, *models, transports=False, **settings):
-        blocked = "" if transports else "rest,grpc"
+        blocked = "" if transports else "rest,grpc,metrics"
         plugins = PluginManager()
         plugins.load(BUILTIN_PLUGINS, {"MLSERVER_BLOCK_PLUGINS": blocked})
         if plugin is not None:
             plugins.register("of-the-test", plugin)
-        values = {"load_models_at_startup": False, "http_port": 0, "grpc_port": 0, **settings}
+        values = {
+            "load_models_at_startup": False,
+            "http_port": 0,
+            "grpc_port": 0,
+            "metrics_port": 0,
+            **settings,
+        }
         server = MLServer(Settings(**values), plugins=plugins)
         servers.append(server)
         await server.startup(models)

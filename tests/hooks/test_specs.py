@@ -225,7 +225,7 @@ async def test_hook_server_started_comes_when_the_server_answers(start, ask):
             seen.append((server, server.engine.ready(), all(ports) and len(ports)))
 
     server = await start(Plugin(), model(), transports=True)
-    assert seen == [(server, True, 2)]
+    assert seen == [(server, True, 3)]
 
 
 async def test_hook_server_stopping_comes_while_the_server_still_answers(start):

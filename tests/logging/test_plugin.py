@@ -17,11 +17,11 @@ def messages(caplog):
 
     async def run(*models, **settings):
         plugins = PluginManager()
-        plugins.load(BUILTIN_PLUGINS, {"MLSERVER_BLOCK_PLUGINS": "rest,grpc"})
+        plugins.load(BUILTIN_PLUGINS, {"MLSERVER_BLOCK_PLUGINS": "rest,grpc,metrics"})
         values = {"load_models_at_startup": False, **settings}
         caplog.set_level(logging.INFO, "mlserver")
         async with MLServer(Settings(**values), plugins=plugins) as server:
-            await server.engine.load_all(models)
+            await server.engine.models.load_all(models)
         return [record.getMessage() for record in caplog.records]
 
     return run

@@ -29,6 +29,7 @@ logger = logging.getLogger("mlserver")
 @click.option("--host", help="Address to bind; 0.0.0.0 opens the server to others.")
 @click.option("--http-port", help="Port of REST; 0 takes a free one.")
 @click.option("--grpc-port", help="Port of gRPC; 0 takes a free one.")
+@click.option("--metrics-port", help="Port of the metrics; 0 takes a free one.")
 @click.option(
     "--set",
     "assignments",
@@ -44,6 +45,7 @@ def start(
     host: str | None,
     http_port: str | None,
     grpc_port: str | None,
+    metrics_port: str | None,
     assignments: tuple[str, ...],
     strict: bool,
 ) -> None:
@@ -55,7 +57,12 @@ def start(
     is_uri = "://" in folder
     if not is_uri and not Path(folder).is_dir():
         raise click.BadParameter(f"Directory {folder!r} does not exist.", param_hint="FOLDER")
-    given = {"host": host, "http_port": http_port, "grpc_port": grpc_port}
+    given = {
+        "host": host,
+        "http_port": http_port,
+        "grpc_port": grpc_port,
+        "metrics_port": metrics_port,
+    }
     overrides = {name: value for name, value in given.items() if value is not None}
     for assignment in assignments:
         name, equals, value = assignment.partition("=")

@@ -28,6 +28,7 @@ from mlserver_core.errors import (
     Unavailable,
 )
 from mlserver_core.hooks.manager import PluginManager
+from mlserver_core.metrics.registry import Metrics
 from mlserver_core.settings import ModelSettings, Settings
 from mlserver_core.types import (
     InferenceRequest,
@@ -82,8 +83,9 @@ class InferenceEngine:
             MLServerError: every failure, with its code; nothing else comes out.
         """
         entry, serving = self._find(name, version)
-        admit(request, entry.settings, context)
-        with self.in_flight, serving.in_flight:
+        with serving.context.metrics.measure(), self.in_flight, serving.in_flight:
+            entry.check_ready(version)
+            admit(request, entry.settings, context)
             try:
                 return await serving.infer(request, context)
             except MLServerError:
@@ -113,7 +115,8 @@ class InferenceEngine:
             MLServerError: every failure, with its code; nothing else comes out.
         """
         entry, serving = self._find(name, version)
-        with self.in_flight, serving.in_flight:
+        with serving.context.metrics.measure(), self.in_flight, serving.in_flight:
+            entry.check_ready(version)
             admitted = await _admit_all(requests, entry.settings, context)
             async with aclosing(serving.infer_stream(admitted, context)) as responses:
                 try:
@@ -123,6 +126,11 @@ class InferenceEngine:
                     raise
                 except Exception as error:
                     raise _internal(error, context, name) from error
+
+    @property
+    def metrics(self) -> Metrics | None:
+        """What the server counts; None when it counts nothing."""
+        return self._parts.metrics
 
     def find_route(self, method: str, path: str) -> RouteMatch | None:
         """The custom handler for an HTTP verb and path, if a loaded model has one."""
@@ -146,7 +154,8 @@ class InferenceEngine:
             MLServerError: every failure, with its code; nothing else comes out.
         """
         route = match.route
-        _, serving = self._find(route.model, route.version)
+        entry, serving = self._find(route.model, route.version)
+        entry.check_ready(route.version)
         context.request_id = context.request_id or str(uuid.uuid4())
         with self.in_flight, serving.in_flight:
             return await serving.call(route.handler, arguments, context)
@@ -216,7 +225,7 @@ class InferenceEngine:
         if self.models.stopping:
             raise Unavailable("the server is stopping")
         entry = self.models.table.find(name, version)
-        if not entry.ready or entry.serving is None:
+        if entry.serving is None:
             raise ModelNotReady(name, version or None)
         return entry, entry.serving
 

@@ -26,6 +26,8 @@ from mlserver_core.engine.route_table import Route
 from mlserver_core.errors import MLServerError, ModelLoadError
 from mlserver_core.executors.interfaces import Executor, ExecutorFactory
 from mlserver_core.hooks.registry import Registry
+from mlserver_core.metrics.custom import ModelMetrics
+from mlserver_core.metrics.registry import Metrics
 from mlserver_core.middlewares.interfaces import MiddlewareFactory
 from mlserver_core.model import MLModel
 from mlserver_core.settings import ArtifactPolicy, ModelSettings, Settings
@@ -37,19 +39,21 @@ DEFAULT_EXECUTOR = "threads"
 
 @attrs.frozen(kw_only=True)
 class Parts:
-    """What plugins have registered for the engine.
+    """What a server gives its engine: what plugins have registered, and the metrics.
 
     Attributes:
         runtimes: dotted paths of MLModel subclasses, by name.
         codecs: the content types.
         executors: where models may run, by name.
         middlewares: what stands around inference, outermost first.
+        metrics: what the server counts; None when it counts nothing.
     """
 
     runtimes: Registry[str]
     codecs: Codecs
     executors: Registry[ExecutorFactory]
     middlewares: Sequence[MiddlewareFactory] = ()
+    metrics: Metrics | None = None
 
 
 @attrs.define(eq=False)
@@ -181,7 +185,7 @@ async def load(model_settings: ModelSettings, parts: Parts, settings: Settings) 
     if model_settings.folder is not None:
         space = ModuleSpace(model_settings.folder)
         space.open()
-    live = LiveModel(model_settings, ModelContext(space))
+    live = LiveModel(model_settings, ModelContext(space, _metrics_of(model_settings, parts)))
     try:
         await live.bring_up(parts, settings)
     except BaseException as error:
@@ -203,6 +207,12 @@ async def discard(live: LiveModel) -> None:
         await live.unload()
     except Exception:  # why it does not serve is what counts
         logger.exception("Model %r failed to unload after its load", live.settings.name)
+
+
+def _metrics_of(settings: ModelSettings, parts: Parts) -> ModelMetrics:
+    if parts.metrics is None:
+        return ModelMetrics()
+    return parts.metrics.of_model(settings.name, settings.version)
 
 
 def _make_executor(settings: ModelSettings, executors: Registry[ExecutorFactory]) -> Executor:

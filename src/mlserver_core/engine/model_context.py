@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from mlserver_core.engine.module_space import ModuleSpace, current_space
+from mlserver_core.metrics.custom import ModelMetrics, current_metrics
 from mlserver_core.types.context import RequestContext, current_request
 
 
@@ -17,9 +18,11 @@ class ModelContext:
 
     Attributes:
         space: the modules of its folder, if it has one.
+        metrics: what is counted of it.
     """
 
     space: ModuleSpace | None = None
+    metrics: ModelMetrics = attrs.field(factory=ModelMetrics)
 
     def around(self, request: RequestContext | None = None) -> Around:
         """Inside, in this thread or task, plain names mean the model's modules.
@@ -27,7 +30,13 @@ class ModelContext:
         Args:
             request: what the model works for, if it is a request.
         """
-        return Around(((current_space, self.space), (current_request, request)))
+        return Around(
+            (
+                (current_space, self.space),
+                (current_metrics, self.metrics),
+                (current_request, request),
+            )
+        )
 
 
 class Around:

@@ -11,7 +11,7 @@ from mlserver_core.engine.in_flight import InFlight
 from mlserver_core.engine.model_context import ModelContext
 from mlserver_core.engine.route_table import Route
 from mlserver_core.engine.versions import natural_key
-from mlserver_core.errors import ModelNotFound
+from mlserver_core.errors import ModelNotFound, ModelNotReady
 from mlserver_core.middlewares.interfaces import Infer, InferStream
 from mlserver_core.model import MLModel
 from mlserver_core.settings import ModelSettings
@@ -64,6 +64,11 @@ class ModelEntry:
         """Can it answer? False too where the runtime has lowered its own ``ready``."""
         serving = self.serving
         return self.state is State.READY and serving is not None and bool(serving.model.ready)
+
+    def check_ready(self, version: str | None) -> None:
+        """Raises ModelNotReady, which names the version that was asked for, if it cannot answer."""
+        if not self.ready:
+            raise ModelNotReady(self.settings.name, version or None)
 
 
 @attrs.frozen(eq=False)

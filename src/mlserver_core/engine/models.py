@@ -279,6 +279,8 @@ class Models:
 
     def _forget(self, entry: ModelEntry) -> None:
         self.table = self.table.without(entry)
+        if self._parts.metrics is not None:
+            self._parts.metrics.forget(entry.settings.name, entry.settings.version)
         self._index_routes(entry)
 
     def _index_routes(self, *changed: ModelEntry | None) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import re
 import struct
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from typing import Any
 
@@ -36,6 +36,7 @@ class Call(Stream[Any, Any]):
         trailers: metadata that goes out with the status, whatever that is.
         work: what is held until the trailers are written, such as a place among what is in flight.
         ended: why the server gave the call up; None while it has not.
+        on_received, on_sent: are told of every message.
     """
 
     expires: float | None = None
@@ -48,6 +49,8 @@ class Call(Stream[Any, Any]):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.work = ExitStack()
+        self.on_received: Callable[[], object] | None = None
+        self.on_sent: Callable[[], object] | None = None
 
     def open(self, headers: Collection[tuple[str, str]]) -> None:
         """Takes over what the request's headers say.
@@ -89,7 +92,11 @@ class Call(Stream[Any, Any]):
         """
         try:
             data = await self._receive_data(limit)
-            return None if data is None else message_type.FromString(data)
+            if data is None:
+                return None
+            if self.on_received is not None:
+                self.on_received()
+            return message_type.FromString(data)
         except AssertionError:  # grpclib's word for a stream that ended within a message
             raise InvalidRequest("the call ended within a message") from None
         except (DecodeError, ValueError) as error:
@@ -133,6 +140,8 @@ class Call(Stream[Any, Any]):
         body = data if compressed is None else compressed
         await self._stream.send_data(struct.pack(">BI", compressed is not None, len(body)) + body)
         self._send_message_done = True
+        if self.on_sent is not None:
+            self.on_sent()
 
     async def finish(self, failure: GRPCError | None) -> None:
         """Sends the status and the trailing metadata, unless that is done."""

@@ -50,16 +50,19 @@ _LONGEST_TEXT = 2000
 _MOST_BYTES = 6000
 
 
+def to_status(error: MLServerError) -> Status:
+    """The status of an error: that of its code, or the nearest to the number it has."""
+    if error.status_code is None:
+        return STATUS[error.code]
+    return _BY_NUMBER.get(error.status_code, Status.UNKNOWN)
+
+
 def to_grpc_error(error: Exception) -> GRPCError:
     """What the client gets; an error that is none of ours is logged and not shown."""
     if not isinstance(error, MLServerError):
         logger.error("Failed on a gRPC call", exc_info=error)
         return GRPCError(Status.INTERNAL, "internal error; the server's log has the details")
-    if error.status_code is None:
-        status = STATUS[error.code]
-    else:
-        status = _BY_NUMBER.get(error.status_code, Status.UNKNOWN)
-    return GRPCError(status, _shorten(text_of(error)))
+    return GRPCError(to_status(error), _shorten(text_of(error)))
 
 
 def _shorten(text: str) -> str:

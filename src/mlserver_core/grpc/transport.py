@@ -14,16 +14,17 @@ from grpclib.server import Server
 
 from mlserver_core.engine.engine import InferenceEngine
 from mlserver_core.engine.in_flight import InFlight
-from mlserver_core.engine.listening import cannot_listen, shown_host
 from mlserver_core.grpc import health, service
 from mlserver_core.grpc.calls import Calls
 from mlserver_core.grpc.connection import GrpcConnection
 from mlserver_core.grpc.handling import CallHandler
 from mlserver_core.grpc.health import HealthService
 from mlserver_core.grpc.messages import load_messages
+from mlserver_core.grpc.metrics import count_calls
 from mlserver_core.grpc.reflection import ReflectionService
 from mlserver_core.grpc.service import InferenceService
 from mlserver_core.settings import Settings
+from mlserver_core.settings.listening import cannot_listen, shown_host
 
 logger = logging.getLogger("mlserver.grpc")
 
@@ -171,8 +172,9 @@ class GrpcTransport:
         names = [service.NAME, service.OLD_REPOSITORY, health.NAME]
         names += [f"{package}.ServerReflection" for package in _REFLECTION]
         calls = Calls(DEFAULT_LIMIT if limit is None else limit, self._in_flight)
-        return [
+        services = [
             InferenceService(self.engine, messages, calls),
             HealthService(self.engine, messages, calls, names),
             *(ReflectionService(messages, names, package) for package in _REFLECTION),
         ]
+        return count_calls(services, self.engine.metrics)

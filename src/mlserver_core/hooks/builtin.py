@@ -13,6 +13,7 @@ _MODULES = {
     "logging": "mlserver_core.logging.plugin",
     "rest": "mlserver_core.rest.plugin",
     "grpc": "mlserver_core.grpc.plugin",
+    "metrics": "mlserver_core.metrics.plugin",
     "commands": "mlserver_core.cli.plugin",
 }
 

@@ -9,6 +9,7 @@ from mlserver_core.rest import docs, health, repository
 from mlserver_core.rest.errors import answer_errors
 from mlserver_core.rest.infer import post_infer
 from mlserver_core.rest.keys import ENGINE
+from mlserver_core.rest.metrics import count_requests
 from mlserver_core.settings import Settings
 
 _MODEL = "/v2/models/{model_name}"
@@ -20,6 +21,7 @@ def make_app(settings: Settings, engine: InferenceEngine) -> web.Application:
     """The aiohttp application; ``HEAD`` works wherever ``GET`` does."""
     app = web.Application(client_max_size=settings.max_body_size, middlewares=[answer_errors])
     app[ENGINE] = engine
+    count_requests(app, settings)
     app.router.add_get("/v2", health.get_server_metadata)
     app.router.add_get("/v2/health/live", health.get_live)
     app.router.add_get("/v2/health/ready", health.get_ready)

@@ -9,10 +9,10 @@ import attrs
 from aiohttp import web
 
 from mlserver_core.engine.engine import InferenceEngine
-from mlserver_core.engine.listening import cannot_listen, shown_host
 from mlserver_core.rest.app import make_app
 from mlserver_core.rest.errors import to_response
 from mlserver_core.settings import Settings
+from mlserver_core.settings.listening import cannot_listen, shown_host
 
 #: Seconds; aiohttp takes 0 for "for ever".
 _SHORTEST = 0.1

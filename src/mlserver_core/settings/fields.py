@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from typing import Any
 
 import attrs
@@ -77,3 +78,15 @@ def url_segment(_: object, __: attrs.Attribute[Any], value: Any) -> None:
         raise ValueError(f"expected a name without slashes and control characters, got {value!r}")
     if len(value) > _LONGEST_NAME:
         raise ValueError(f"expected a name of at most {_LONGEST_NAME} characters")
+
+
+def path(_: object, __: attrs.Attribute[Any], value: Any) -> None:
+    """A validator for the path of one page; an empty one means that there is no such page."""
+    if value and not re.fullmatch(r"/[^\s{}?#]*", value):
+        raise ValueError(f"expected a path such as /metrics, got {value!r}")
+
+
+def metric_prefix(_: object, __: attrs.Attribute[Any], value: Any) -> None:
+    """A validator for what the names of metrics begin with."""
+    if not re.fullmatch(r"[a-zA-Z_:][a-zA-Z0-9_:]*", value):
+        raise ValueError(f"expected letters, digits and '_', and no digit first, got {value!r}")

@@ -8,7 +8,16 @@ from typing import Any
 
 import attrs
 
-from mlserver_core.settings.fields import Effect, at_least, one_of, path_or_object, port, setting
+from mlserver_core.settings.fields import (
+    Effect,
+    at_least,
+    metric_prefix,
+    one_of,
+    path,
+    path_or_object,
+    port,
+    setting,
+)
 
 LATER, NONE = Effect.LATER, Effect.NONE
 
@@ -132,10 +141,14 @@ class Settings:
         default=None,
         validator=path_or_object,
     )
-    metrics_endpoint: str | None = setting("Path of the metrics.", LATER, default="/metrics")
-    metrics_port: int = setting("Port of the metrics.", LATER, default=8082, validator=port)
+    metrics_endpoint: str | None = setting(
+        "Path of the metrics; empty switches them off.", default="/metrics", validator=path
+    )
+    metrics_port: int = setting(
+        "Port of the metrics; 0 takes a free one.", default=8082, validator=port
+    )
     metrics_rest_server_prefix: str = setting(
-        "Prefix of the REST metrics.", LATER, default="rest_server"
+        "Prefix of the REST metrics' names.", default="rest_server", validator=metric_prefix
     )
     metrics_dir: str = setting(
         "Where MLServer's processes shared metrics; ours need no folder.", NONE, default=".metrics"

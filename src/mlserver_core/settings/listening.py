@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 
 from mlserver_core.errors import StartupError
-from mlserver_core.settings import Settings
+from mlserver_core.settings.server import Settings
 
 #: Another port would help; with anything else the host is wrong.
 _ABOUT_PORT = (errno.EADDRINUSE, errno.EACCES)

@@ -1,0 +1,167 @@
+"""The metrics of one server, in a registry that no other server shares."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, SupportsFloat
+
+import attrs
+
+from mlserver_core.metrics.custom import ModelMetrics, check_name
+from mlserver_core.settings import Settings
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry, Counter, Histogram, Summary
+
+_LABELS = ("model", "version")
+_CUSTOM_LABELS = ("model_name", "model_version")
+#: Characters that the names and values of an exemplar's labels may have (OpenMetrics, "Exemplars").
+_LONGEST_EXEMPLAR = 128
+
+
+@attrs.define(eq=False)
+class Metrics:
+    """What one server counts.
+
+    Attributes:
+        registry: all of it; transports add their own metrics.
+    """
+
+    registry: CollectorRegistry = attrs.field(init=False)
+    _success: Counter = attrs.field(init=False)
+    _failure: Counter = attrs.field(init=False)
+    _duration: Summary = attrs.field(init=False)
+    _custom: dict[str, Histogram] = attrs.field(factory=dict, init=False)
+    _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        # Not at the top: it takes its time, and a server without metrics needs none of it.
+        import prometheus_client as prometheus
+
+        self.registry = prometheus.CollectorRegistry(auto_describe=True)
+        prometheus.ProcessCollector(registry=self.registry)
+        prometheus.PlatformCollector(registry=self.registry)
+        prometheus.GCCollector(registry=self.registry)
+        self._success = prometheus.Counter(
+            "model_infer_request_success",
+            "Inference requests that a model answered.",
+            _LABELS,
+            registry=self.registry,
+        )
+        self._failure = prometheus.Counter(
+            "model_infer_request_failure",
+            "Inference requests to a model that got no answer, or not all of it.",
+            _LABELS,
+            registry=self.registry,
+        )
+        self._duration = prometheus.Summary(
+            "model_infer_request_duration",
+            "Seconds that inference requests took, whatever came of them.",
+            _LABELS,
+            registry=self.registry,
+        )
+
+    def of_model(self, name: str, version: str | None) -> ModelMetrics:
+        """The metrics of a model that is being loaded; raises nothing.
+
+        A model that is loaded anew goes on with its own counts.
+        """
+        labels = (name, version or "")
+        return _Counted(
+            self,
+            labels,
+            self._success.labels(*labels),
+            self._failure.labels(*labels),
+            self._duration.labels(*labels),
+        )
+
+    def forget(self, name: str, version: str | None) -> None:
+        """Takes out everything about a model that is gone, so that what is kept is bounded."""
+        with self._lock:
+            for metric in (self._success, self._failure, self._duration, *self._custom.values()):
+                metric.remove(name, version or "")
+
+    def custom(self, name: str, description: str) -> Histogram:
+        """The custom metric of that name; made if it is not there.
+
+        Raises:
+            ValueError: it is no name for a metric, or the name is taken.
+        """
+        from prometheus_client import Histogram
+
+        with self._lock:
+            if name not in self._custom:
+                check_name(name)
+                try:
+                    self._custom[name] = Histogram(
+                        name, description, _CUSTOM_LABELS, registry=self.registry
+                    )
+                except ValueError:
+                    raise ValueError(
+                        f"metric {name!r}: the server has a metric of that name already, or one "
+                        "whose series would have the same names; choose another name"
+                    ) from None
+            return self._custom[name]
+
+
+@attrs.define(eq=False)
+class _Counted(ModelMetrics):
+    """The metrics of one loaded model in those of its server."""
+
+    _metrics: Metrics
+    _labels: tuple[str, str]
+    _success: Counter
+    _failure: Counter
+    _duration: Summary
+    _custom: dict[str, Histogram] = attrs.field(factory=dict, init=False)
+    _exemplar: dict[str, str] | None = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        exemplar = dict(zip(_CUSTOM_LABELS, self._labels, strict=True))
+        characters = sum(len(key) + len(value) for key, value in exemplar.items())
+        self._exemplar = exemplar if characters <= _LONGEST_EXEMPLAR else None
+
+    def measure(self) -> AbstractContextManager[object]:
+        return _Request(self._success, self._failure, self._duration)
+
+    def register(self, name: str, description: str) -> None:
+        self._metrics.custom(name, description)
+
+    def observe(self, name: str, description: str, value: SupportsFloat) -> None:
+        found = self._custom.get(name)
+        if found is None:
+            found = self._metrics.custom(name, description).labels(*self._labels)
+            self._custom[name] = found
+        found.observe(_to_float(name, value), self._exemplar)
+
+
+class _Request:
+    """Counts what happens inside a ``with`` as one request; made anew for each."""
+
+    __slots__ = ("_duration", "_failure", "_started", "_success")
+
+    def __init__(self, success: Counter, failure: Counter, duration: Summary) -> None:
+        self._success = success
+        self._failure = failure
+        self._duration = duration
+
+    def __enter__(self) -> None:
+        self._started = time.perf_counter()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._duration.observe(time.perf_counter() - self._started)
+        (self._success if kind is None else self._failure).inc()
+
+
+def make_metrics(settings: Settings) -> Metrics | None:
+    """The metrics of a server; None when ``metrics_endpoint`` is unset or empty."""
+    return Metrics() if settings.metrics_endpoint else None
+
+
+def _to_float(name: str, value: SupportsFloat) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"metric {name!r}: expected a number, got {type(value).__name__}") from None
