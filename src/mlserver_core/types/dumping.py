@@ -67,5 +67,6 @@ class Dumpable:
 
     dict = model_dump
     json = model_dump_json
+    copy = model_copy
     parse_obj = model_validate
     parse_raw = model_validate_json
