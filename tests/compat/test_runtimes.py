@@ -27,6 +27,7 @@ MISSING = {
     "checksum": "mlserver_core.codecs has no Base64Codec and register_input_codec yet",
     "credit_table": "PandasCodec does not yet say str of text and nothing of numbers",
     "counted": "mlserver_core has no register, log and logging.logger yet",
+    "deep_imports": "there are no mlserver_core.codecs.base, .string and .utils yet",
     "explained": "there is no mlserver_core.handlers yet",
     "house_prices": "there is no mlserver_core.utils yet",
 }
@@ -172,8 +173,9 @@ def to_message(model, request):
             name: {"string_param": value} for name, value in tensor.get("parameters", {}).items()
         }
         inputs.append(made)
+    outputs = [{"name": output["name"]} for output in request.get("outputs", [])]
     message = load_messages().get("inference.ModelInferRequest")
-    return message(model_name=model, id=request.get("id", ""), inputs=inputs)
+    return message(model_name=model, id=request.get("id", ""), inputs=inputs, outputs=outputs)
 
 
 def from_message(reply):

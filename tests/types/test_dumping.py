@@ -123,6 +123,16 @@ def test_none_is_left_out_unless_asked_for():
     }
 
 
+def test_only_included_names_are_given():
+    made = request()
+
+    assert made.model_dump(include={"id", "outputs", "no such"}) == {
+        "id": "7",
+        "outputs": [{"name": "y"}],
+    }
+    assert made.dict(include={"id", "outputs"}, exclude={"id"}) == {"outputs": [{"name": "y"}]}
+
+
 def test_excluded_names_are_left_out():
     made = request()
 
