@@ -194,6 +194,11 @@ async def test_parameters_of_every_kind_reach_the_runtime(connect, serve, model_
     assert to_http_parameters(answer.outputs[0].parameters) == {"unit": "cm"}
 
 
+async def test_client_sends_no_fraction_as_a_parameter(client):
+    with pytest.raises(Exception, match="invalid parameter value"):
+        await client.infer(request(ONE, parameters={"share": 0.5}))
+
+
 async def test_many_requests_at_once_get_their_own_answers(client):
     async def ask(number):
         array = np.full((3, 2), number, "int64")

@@ -144,6 +144,13 @@ async def test_tensor_without_elements_passes_json(client):
     assert answer.outputs[0].as_numpy().shape == (0, 3)
 
 
+async def test_binary_tensor_without_elements_is_sent_as_null_by_the_client_which_is_a_400(client):
+    empty = tensor(np.ones((0, 3), "float32"), "FP32", binary_data=True)
+    status, text = await client.refusal(request(empty))
+    assert status == 400
+    assert "'x'" in text
+
+
 async def test_plain_dictionary_may_be_sent(client):
     nested = {"name": "x", "shape": [2, 2], "datatype": "INT32", "data": [[1, 2], [3, 4]]}
     answer = await client.infer({"id": "7", "inputs": [nested]})
