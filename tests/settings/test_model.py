@@ -73,6 +73,13 @@ def test_folder_is_that_of_the_file():
     assert ModelSettings(implementation="a").folder is None
 
 
+def test_source_is_text_under_the_name_that_runtimes_of_mlserver_use():
+    made = ModelSettings(implementation="a", source=Path("/models/iris/model-settings.json"))
+
+    assert made._source == "/models/iris/model-settings.json"
+    assert ModelSettings(implementation="a")._source is None
+
+
 def test_where_settings_came_from_does_not_make_them_different():
     one = ModelSettings(implementation="a", source=Path("/a/model-settings.json"))
     two = ModelSettings(implementation="a", policy=ArtifactPolicy(allow_pickle=False))

@@ -105,7 +105,7 @@ def test_validate_of_broken_json_is_a_value_error():
 def test_every_type_has_every_method(cls):
     names = (
         "model_dump model_dump_json dict json model_validate model_validate_json parse_obj "
-        "parse_raw model_copy"
+        "parse_raw model_copy copy"
     )
     assert all(callable(getattr(cls, name)) for name in names.split())
 
@@ -121,6 +121,16 @@ def test_none_is_left_out_unless_asked_for():
         "parameters": None,
         "data": [True],
     }
+
+
+def test_only_included_names_are_given():
+    made = request()
+
+    assert made.model_dump(include={"id", "outputs", "no such"}) == {
+        "id": "7",
+        "outputs": [{"name": "y"}],
+    }
+    assert made.dict(include={"id", "outputs"}, exclude={"id"}) == {"outputs": [{"name": "y"}]}
 
 
 def test_excluded_names_are_left_out():
@@ -233,9 +243,10 @@ def test_a_deep_copy_shares_nothing():
     assert made == request()
 
 
-def test_a_copy_takes_updates_and_the_original_stays():
+@pytest.mark.parametrize("method", ["model_copy", "copy"])
+def test_a_copy_takes_updates_and_the_original_stays(method):
     made = request()
-    copied = made.model_copy(update={"id": "8", "outputs": None})
+    copied = getattr(made, method)(update={"id": "8", "outputs": None})
 
     assert (copied.id, copied.outputs) == ("8", None)
     assert made == request()

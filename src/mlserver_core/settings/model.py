@@ -110,6 +110,11 @@ class ModelSettings:
         return self.parameters.version if self.parameters else None
 
     @property
+    def _source(self) -> str | None:
+        """``source`` as text, under the name by which runtimes written for MLServer know it."""
+        return str(self.source) if self.source else None
+
+    @property
     def folder(self) -> Path | None:
         """The folder of the ``model-settings.json``; None when made in code."""
         return self.source.parent if self.source else None

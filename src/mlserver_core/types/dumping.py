@@ -29,15 +29,24 @@ class Dumpable:
     def model_dump(
         self,
         *,
+        include: Iterable[str] | None = None,
         exclude: Iterable[str] = (),
         exclude_none: bool = True,
         **_: Any,
     ) -> Any:
-        """The value as plain dicts, lists and scalars; unset (None) fields are left out."""
+        """The value as plain dicts, lists and scalars; unset (None) fields are left out.
+
+        Args:
+            include: the names of the fields that are wanted; None for all.
+            exclude: the names of the fields that are not.
+            exclude_none: leave out what is None?
+        """
         plain = dump(self, exclude_none=exclude_none)
-        for name in exclude if isinstance(plain, builtins.dict) else ():
-            plain.pop(name, None)
-        return plain
+        if not isinstance(plain, builtins.dict):
+            return plain
+        wanted = plain if include is None else set(include)
+        unwanted = set(exclude)
+        return {name: plain[name] for name in plain if name in wanted and name not in unwanted}
 
     def model_dump_json(self, **options: Any) -> str:
         """The value as one line of JSON text."""
@@ -67,5 +76,6 @@ class Dumpable:
 
     dict = model_dump
     json = model_dump_json
+    copy = model_copy
     parse_obj = model_validate
     parse_raw = model_validate_json

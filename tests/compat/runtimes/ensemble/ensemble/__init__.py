@@ -1,0 +1,1 @@
+"""A runtime that came as a package of its own."""
