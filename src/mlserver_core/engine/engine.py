@@ -37,7 +37,7 @@ from mlserver_core.types.context import RequestContext
 logger = logging.getLogger("mlserver")
 
 #: Names of the protocol extensions that are there, for the server's metadata.
-EXTENSIONS = ("parameters",)
+EXTENSIONS = ("binary_tensor_data", "parameters")
 
 
 @attrs.define(eq=False)

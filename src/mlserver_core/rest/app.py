@@ -6,9 +6,12 @@ from aiohttp import web
 
 from mlserver_core.engine.engine import InferenceEngine
 from mlserver_core.rest import health, repository
+from mlserver_core.rest.compression import compress
+from mlserver_core.rest.cors import CrossOrigin
 from mlserver_core.rest.errors import answer_errors
 from mlserver_core.rest.infer import post_infer
 from mlserver_core.rest.keys import ENGINE
+from mlserver_core.rest.request_id import add_request_id
 from mlserver_core.settings import Settings
 
 _MODEL = "/v2/models/{model_name}"
@@ -17,8 +20,9 @@ _VERSION = _MODEL + "/versions/{model_version}"
 
 def make_app(settings: Settings, engine: InferenceEngine) -> web.Application:
     """The aiohttp application; ``HEAD`` works wherever ``GET`` does."""
-    app = web.Application(client_max_size=settings.max_body_size, middlewares=[answer_errors])
+    app = web.Application(client_max_size=settings.max_body_size)
     app[ENGINE] = engine
+    _add_layers(app, settings)
     app.router.add_get("/v2", health.get_server_metadata)
     app.router.add_get("/v2/health/live", health.get_live)
     app.router.add_get("/v2/health/ready", health.get_ready)
@@ -32,3 +36,15 @@ def make_app(settings: Settings, engine: InferenceEngine) -> web.Application:
             f"/v2/repository/models/{{model_name}}/{action}", repository.post_load_or_unload
         )
     return app
+
+
+def _add_layers(app: web.Application, settings: Settings) -> None:
+    """What every call goes through, outermost first."""
+    app.on_response_prepare.append(add_request_id)
+    if settings.gzip_enabled:
+        app.middlewares.append(compress)
+    app.middlewares.append(answer_errors)
+    if settings.cors_settings is not None:
+        cross_origin = CrossOrigin(settings.cors_settings)
+        app.middlewares.append(cross_origin.answer_preflights)
+        app.on_response_prepare.append(cross_origin.add_headers)

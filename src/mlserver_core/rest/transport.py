@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from typing import Any
 
 import attrs
@@ -12,6 +13,7 @@ from mlserver_core.engine.engine import InferenceEngine
 from mlserver_core.engine.listening import cannot_listen, shown_host
 from mlserver_core.rest.app import make_app
 from mlserver_core.rest.errors import to_response
+from mlserver_core.rest.request_id import HEADER
 from mlserver_core.settings import Settings
 
 #: Seconds; aiohttp takes 0 for "for ever".
@@ -28,6 +30,7 @@ class _Connection(web.RequestHandler):
         answer = super().handle_error(*arguments, **options)
         reason = "the request cannot be read as HTTP" if answer.status == 400 else answer.reason
         made = to_response(answer.status, str(reason))
+        made.headers[HEADER] = str(uuid.uuid4())
         made.force_close()
         return made
 
