@@ -15,6 +15,7 @@ from mlserver_core import MLServer, Settings
 from mlserver_core.errors import ErrorCode, MLServerError
 from mlserver_core.grpc import client as grpc
 from mlserver_core.grpc.errors import STATUS as GRPC_STATUS
+from mlserver_core.repositories.folder import FolderRepository
 from mlserver_core.rest.errors import STATUS as REST_STATUS
 from mlserver_core.server import load_plugins
 from mlserver_core.types import Datatype, InferenceRequest
@@ -78,7 +79,8 @@ async def test_grpc_answers_as_the_corpus_says(case, shared_server):
 async def test_engine_answers_as_the_corpus_says(case, models_folder):
     settings = Settings(model_repository_root=str(models_folder))
     server = MLServer(settings, plugins=load_plugins(os.environ))
-    assert await server.engine.load_all(server.list_models()) == []
+    models = FolderRepository(root=models_folder, environ={}).read().models
+    assert await server.engine.models.load_all(models) == []
     try:
         call = server.engine.infer(
             case["model"],
@@ -99,7 +101,7 @@ async def test_engine_answers_as_the_corpus_says(case, models_folder):
                 output["data"] = flat(output["data"])
             assert plain == case["answer"]
     finally:
-        await server.engine.unload_all()
+        await server.engine.models.unload_all()
 
 
 def to_tensor(tensor):

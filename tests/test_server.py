@@ -260,7 +260,7 @@ async def test_stop_while_a_model_loads_ends_start(make):
     finally:
         gate.open.set()
         await asyncio.wait([running])
-    assert not any(item.state == "READY" for item in server.engine.index())
+    assert not any(item.state == "READY" for item in await server.engine.index())
 
 
 @pytest.mark.parametrize(("transport", "setting"), [("REST", "http_port"), ("gRPC", "grpc_port")])
@@ -332,7 +332,7 @@ async def test_the_models_of_the_repository_are_served(make, tmp_path):
     root = repository(tmp_path, m={"implementation": "echo"}, n={"implementation": "echo"})
     server = make(load_models_at_startup=True, model_repository_root=root)
     await server.startup()
-    assert [item.name for item in server.engine.index()] == ["m", "n"]
+    assert [item.name for item in await server.engine.index()] == ["m", "n"]
     assert (await fetch(server, "/v2/models/n/infer", REQUEST))[1]["model_name"] == "n"
 
 
@@ -340,14 +340,15 @@ async def test_models_that_are_given_stand_in_for_those_of_the_repository(make, 
     root = repository(tmp_path, n={"implementation": "echo"})
     server = make(load_models_at_startup=True, model_repository_root=root)
     await server.startup([model()])
-    assert [item.name for item in server.engine.index()] == ["m"]
+    assert [item.name for item in await server.engine.index()] == ["m"]
 
 
 async def test_no_model_is_loaded_when_load_models_at_startup_is_false(make, tmp_path):
     root = repository(tmp_path, n={"nonsense": True})
     server = make(load_models_at_startup=False, model_repository_root=root)
     await server.startup()
-    assert server.engine.index() == []
+    [item] = await server.engine.index()
+    assert (item.name, item.state) == ("n", "UNAVAILABLE")
     assert (await fetch(server, "/v2/health/ready"))[0] == 200
 
 
@@ -607,7 +608,7 @@ async def test_signals_stop_the_server_where_it_is_asked_to_listen_to_them(make,
 async def test_a_stopping_server_refuses_new_requests_and_says_when_to_come_back(make):
     server = make()
     await server.startup([model()])
-    await server.engine.stop_loading()  # the first thing that a stop does
+    await server.engine.models.stop_loading()  # the first thing that a stop does
     async with (
         aiohttp.ClientSession() as session,
         session.post(url(server, "/v2/models/m/infer"), json=REQUEST) as answer,

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mlserver_core import codecs, types
+    from mlserver_core.custom_handlers import custom_handler
     from mlserver_core.hooks import hookimpl
     from mlserver_core.model import MLModel
     from mlserver_core.repositories.artifacts import find_artifact, get_model_uri
     from mlserver_core.server import MLServer
     from mlserver_core.settings import ModelSettings, Settings
+    from mlserver_core.types.context import request_context
 
     __version__: str
 
@@ -21,9 +23,11 @@ _HOMES = {
     "MLServer": "mlserver_core.server",
     "ModelSettings": "mlserver_core.settings",
     "Settings": "mlserver_core.settings",
+    "custom_handler": "mlserver_core.custom_handlers",
     "find_artifact": "mlserver_core.repositories.artifacts",
     "get_model_uri": "mlserver_core.repositories.artifacts",
     "hookimpl": "mlserver_core.hooks",
+    "request_context": "mlserver_core.types.context",
 }
 _MODULES = ("codecs", "types")
 
@@ -34,9 +38,11 @@ __all__ = [
     "Settings",
     "__version__",
     "codecs",
+    "custom_handler",
     "find_artifact",
     "get_model_uri",
     "hookimpl",
+    "request_context",
     "types",
 ]
 

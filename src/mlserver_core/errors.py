@@ -125,6 +125,21 @@ class InvalidModelURI(MLServerError):
 
 
 @attrs.define(eq=False, slots=False)
+class ModelParametersMissing(MLServerError):
+    """A runtime needs ``parameters`` that the model's settings do not have; the operator must
+    act.
+    """
+
+    code: ClassVar[ErrorCode] = ErrorCode.INVALID_REQUEST
+    name: str
+    reason: str | None = None
+
+    def __str__(self) -> str:
+        why = f": {self.reason}" if self.reason else ""
+        return f"Parameters missing for model {self.name}{why}"
+
+
+@attrs.define(eq=False, slots=False)
 class Unsupported(MLServerError):
     """The server or the model does not offer this; the caller must do without."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import AsyncIterator
 from typing import Any
 
 from mlserver_core.codecs import Codecs, InputCodec, RequestCodec
@@ -60,6 +62,30 @@ class MLModel:
                 with its class and text.
         """
         raise Unsupported(f"{type(self).__name__} has no predict()")
+
+    async def predict_stream(
+        self, payloads: AsyncIterator[InferenceRequest]
+    ) -> AsyncIterator[InferenceResponse]:
+        """Answers a stream of requests with a stream of responses.
+
+        Override it as an ``async def`` generator. A plain generator works as well: it runs in
+        the model's thread and is called once for each request, with an iterator over that one.
+        This one answers each request by ``predict``.
+
+        Args:
+            payloads: the requests, as ``predict`` gets them: one over REST, any number over
+                gRPC. Those that are not read stay with the client.
+
+        Yields:
+            Responses, as ``predict`` returns them; each goes out at once. Over REST the headers
+            of the first one are sent, over gRPC those of the last.
+
+        Raises:
+            MLServerError: as ``predict``; what was answered before has reached the client.
+        """
+        async for payload in payloads:
+            answer = self.predict(payload)
+            yield await answer if inspect.isawaitable(answer) else answer
 
     async def metadata(self) -> MetadataModelResponse:
         """What ``GET /v2/models/NAME`` answers: by default what the settings declare."""

@@ -15,13 +15,15 @@ import attrs
 from mlserver_core.codecs import Codecs
 from mlserver_core.engine.engine import InferenceEngine
 from mlserver_core.engine.lifecycle import Parts
-from mlserver_core.errors import StartupError, named
+from mlserver_core.errors import SettingsError, StartupError, named
 from mlserver_core.executors.interfaces import ExecutorFactory
 from mlserver_core.hooks.builtin import BUILTIN_PLUGINS
 from mlserver_core.hooks.manager import PluginManager, installed_plugins
 from mlserver_core.hooks.registry import OrderedRegistry, Registry
 from mlserver_core.middlewares.interfaces import MiddlewareFactory
-from mlserver_core.repositories.interfaces import Repository, RepositoryFactory
+from mlserver_core.repositories.custom import make_custom_repository
+from mlserver_core.repositories.given import GivenModels
+from mlserver_core.repositories.interfaces import Listing, Repository, RepositoryFactory
 from mlserver_core.settings import ModelSettings, Settings
 
 if TYPE_CHECKING:
@@ -143,12 +145,16 @@ class MLServer:
             raise StartupError("a server that was stopped cannot be started again; make another")
         started = time.monotonic()
         try:
-            models = list(models_settings) or self.list_models()
-            _check_unique(models)
+            given = tuple(models_settings)
+            _check_unique(given)
+            repository: Repository = GivenModels(given) if given else self._repository()
+            self.engine.models.repository = repository
+            listing = Listing(given) if given else await self._list(repository)
+            models = listing.models
             for transport in self.transports.values():
                 await transport.start()
                 logger.info("%s", transport.listening)
-            failed = await self.engine.load_all(models)
+            failed = await self.engine.models.load_all(models, listing.unreadable)
             if failed and self.settings.on_load_error == "fail":
                 raise StartupError("\n".join(str(error) for error in failed))
         except BaseException:
@@ -206,7 +212,7 @@ class MLServer:
             for _ in range(5):
                 await asyncio.sleep(0)
             await self._each_transport(lambda transport: transport.stop_listening())
-            await self.engine.stop_loading()
+            await self.engine.models.stop_loading()
             if not await self.engine.in_flight.drained(grace):
                 logger.warning(
                     "%d request(s) did not finish within shutdown_grace_period (%s seconds)",
@@ -216,7 +222,7 @@ class MLServer:
             # What is left of the time is for answers that are still being written.
             left = max(0.0, deadline - time.monotonic())
             await self._each_transport(lambda transport: transport.close(left))
-            await self.engine.unload_all(max(grace, SHORTEST_UNLOAD))
+            await self.engine.models.unload_all(max(grace, SHORTEST_UNLOAD))
         finally:
             self._stopped.set()
 
@@ -227,25 +233,42 @@ class MLServer:
             if isinstance(outcome, BaseException):
                 logger.error("Transport %r failed to stop", name, exc_info=outcome)
 
-    def list_models(self) -> list[ModelSettings]:
-        """The settings of every model in the repository; empty when start-up loads none.
+    async def _list(self, repository: Repository) -> Listing:
+        """The models of the repository; none when start-up loads none.
 
         Raises:
-            SettingsError: settings of a model cannot be used.
-            StartupError: no plugin reads such a repository.
+            SettingsError: settings of a model cannot be used, and ``on_load_error`` is ``fail``.
+            StartupError: it cannot be listed.
         """
         if not self.settings.load_models_at_startup:
-            return []
-        listing = self._repository().list()
+            return Listing(())
+        root = self.settings.model_repository_root
+        try:
+            listing = await repository.list()
+        except (SettingsError, StartupError):
+            raise
+        except Exception as error:
+            text = f"model_repository_root {root!r} cannot be listed"
+            raise StartupError(f"{text}: {type(error).__name__}: {error}") from error
         for warning in listing.warnings:
             logger.warning("%s", warning)
-        if not listing.models:
-            root = self.settings.model_repository_root
+        if listing.unreadable and self.settings.on_load_error == "fail":
+            raise SettingsError(
+                tuple(text for each in listing.unreadable for text in each.problems)
+            )
+        if not listing.models and not listing.unreadable:
             logger.warning("There is no model-settings.json in or below %s: nothing to serve", root)
-        return list(listing.models)
+        return listing
 
     def _repository(self) -> Repository:
-        root = self.settings.model_repository_root
+        settings = self.settings
+        root = settings.model_repository_root
+        if settings.model_repository_implementation:
+            return make_custom_repository(
+                settings.model_repository_implementation,
+                root,
+                settings.model_repository_implementation_args,
+            )
         scheme = root.partition("://")[0] if "://" in root else "file"
         make = self._repositories.get(scheme)
         if make is None:

@@ -82,13 +82,6 @@ def test_unknown_model_is_not_found_also_when_asked_for_readiness(client):
         assert caught.value.status() == "StatusCode.NOT_FOUND"
 
 
-@pytest.mark.parametrize("action", ["load_model", "unload_model"])
-def test_load_and_unload_say_that_they_are_not_offered_yet(client, action):
-    with pytest.raises(InferenceServerException, match="not offered yet") as caught:
-        getattr(client, action)("echo")
-    assert caught.value.status() == "StatusCode.UNIMPLEMENTED"
-
-
 def test_stream_says_that_it_is_not_offered_yet(shared_server):
     with grpc.insecure_channel(shared_server.grpc_address) as channel:
         call = channel.stream_stream("/inference.GRPCInferenceService/ModelStreamInfer")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,27 +13,43 @@ from pathlib import Path
 PAGE = (Path(__file__).parents[2] / "docs" / "writing-a-plugin.md").read_text(encoding="utf-8")
 
 
-def test_plugin_as_printed_can_be_installed_and_is_listed_and_serves(tmp_path, serve):
-    source = tmp_path / "source"
-    blocks = re.findall(r"`([\w./]+)`[^`]*:\n\n```\w+\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+def made_of_the_page(folder):
+    """Writes every file of the page."""
+    named = r"^`([\w./-]+)`[^`]*:\n\n```\w+\n(.*?)^```"
+    blocks = re.findall(named, PAGE, re.DOTALL | re.MULTILINE)
     assert [name for name, _ in blocks][:2] == ["pyproject.toml", "setup.cfg"]
     for name, text in [*blocks, ("src/mlserver_core_threshold/__init__.py", "")]:
-        file = source / name
+        file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
-    site = tmp_path / "site"
-    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*pip, "--target", site, source], check=True, capture_output=True)
+    return folder
 
-    environ = {**os.environ, "PYTHONPATH": str(site)}
+
+def run(*command, **options):
+    done = subprocess.run(command, check=False, capture_output=True, text=True, **options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_plugin_as_printed_can_be_built_installed_tested_and_serves(tmp_path, serve):
+    source = made_of_the_page(tmp_path / "source")
+    pip = [sys.executable, "-m", "pip", "-q"]
+    run(*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path / "dist", source)
+    [wheel] = (tmp_path / "dist").glob("mlserver_core_threshold-0.1.0-*.whl")
+    site = tmp_path / "site"
+    run(*pip, "install", "--no-deps", "--target", site, wheel)
+    paths = os.pathsep.join([str(site), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
+    environ = {**os.environ, "PYTHONPATH": paths}
+
+    run(sys.executable, "-m", "pytest", "-q", source / "tests", env=environ, cwd=tmp_path)
+
     command = [sys.executable, "-m", "mlserver_core.cli.main", "plugins", "--json"]
-    listed = subprocess.run(command, check=True, capture_output=True, env=environ).stdout
+    listed = run(*command, env=environ)
     plugins = {row["plugin"]: row["runtimes"] for row in json.loads(listed)}
     assert plugins["threshold"] == ["threshold"]
 
-    settings = re.search(r"```json\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)[1]
-    folder = tmp_path / "models"
-    folder.mkdir()
-    (folder / "model-settings.json").write_text(settings, encoding="utf-8")
-    server = serve(folder, PYTHONPATH=str(site))
-    assert any("Loaded model above-half" in line for line in server.lines)
+    server = serve(source / "models", PYTHONPATH=paths)
+    [call] = re.findall(r"^curl .*$", PAGE, re.MULTILINE)
+    answer = run(*shlex.split(call.replace(":8080", f":{server.http_port}")), "-s")
+    [expected] = re.findall(r"^answers\n\n```json\n(.*?)\n```", PAGE, re.DOTALL | re.MULTILINE)
+    assert answer == expected

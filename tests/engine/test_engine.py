@@ -28,8 +28,10 @@ def settings(implementation=Answering, version=None, **fields):
     return ModelSettings(**{**values, **fields})
 
 
-def states(engine, **options):
-    return [(item.name, item.version, item.state, item.reason) for item in engine.index(**options)]
+async def states(engine, **options):
+    return [
+        (item.name, item.version, item.state, item.reason) for item in await engine.index(**options)
+    ]
 
 
 async def test_an_unknown_model_or_version_is_not_found(start, ask):
@@ -68,7 +70,7 @@ async def test_a_model_that_lowers_ready_is_not_ready_until_it_raises_it_again(s
     await ask(engine)
     assert not engine.model_ready("m")
     assert not engine.ready()
-    assert states(engine) == [("m", None, "UNAVAILABLE", "")]
+    assert await states(engine) == [("m", None, "UNAVAILABLE", "")]
     with pytest.raises(ModelNotReady, match=r"Model m is not ready yet\."):
         await ask(engine)
     models[0].ready = True
@@ -190,19 +192,19 @@ async def test_the_server_is_ready_once_its_models_are_and_no_more_when_it_stops
 
     engine = await start(settings())
     assert engine.ready()
-    loading = asyncio.ensure_future(engine.load_all([settings(Runtime, name="late")]))
+    loading = asyncio.ensure_future(engine.models.load_all([settings(Runtime, name="late")]))
     await entered.wait()
     assert not engine.ready()
     assert not engine.model_ready("late")
     assert engine.model_ready("m")
-    assert states(engine) == [("late", None, "LOADING", ""), ("m", None, "READY", "")]
-    assert states(engine, ready=True) == [("m", None, "READY", "")]
+    assert await states(engine) == [("late", None, "LOADING", ""), ("m", None, "READY", "")]
+    assert await states(engine, ready=True) == [("m", None, "READY", "")]
     with pytest.raises(ModelNotReady):
         await engine.metadata("late")
     go.set()
     assert await loading == []
     assert engine.ready()
-    await engine.stop_loading()
+    await engine.models.stop_loading()
     assert not engine.ready()
     assert engine.model_ready("m")
 
@@ -216,7 +218,7 @@ async def test_a_model_that_loads_answers_not_ready(start, ask):
             await go.wait()
 
     engine = await start()
-    loading = asyncio.ensure_future(engine.load_all([settings(Runtime)]))
+    loading = asyncio.ensure_future(engine.models.load_all([settings(Runtime)]))
     await entered.wait()
     with pytest.raises(ModelNotReady):
         await ask(engine)
@@ -251,8 +253,8 @@ async def test_a_model_that_failed_is_listed_with_its_reason(start, ask):
 
     engine = await start(settings(Failing), settings(name="n"), on_load_error="serve")
     failed = ("m", None, "UNAVAILABLE", "ValueError: no weights")
-    assert states(engine) == [failed, ("n", None, "READY", "")]
-    assert states(engine, ready=True) == [("n", None, "READY", "")]
+    assert await states(engine) == [failed, ("n", None, "READY", "")]
+    assert await states(engine, ready=True) == [("n", None, "READY", "")]
     assert not engine.ready()
     with pytest.raises(ModelNotReady):
         await ask(engine)
@@ -260,8 +262,8 @@ async def test_a_model_that_failed_is_listed_with_its_reason(start, ask):
 
 async def test_a_model_is_unknown_to_nobody_after_unload(start, ask):
     engine = await start(settings(version="1"))
-    await engine.unload_all()
-    assert states(engine) == [("m", "1", "UNAVAILABLE", "")]
+    await engine.models.unload_all()
+    assert await states(engine) == [("m", "1", "UNAVAILABLE", "")]
     with pytest.raises(ModelNotReady):
         await ask(engine)
 
@@ -286,10 +288,10 @@ async def test_the_repository_api_is_open_to_this_machine_unless_said_otherwise(
 ):
     engine = await start(settings(), model_repository_api=wanted, host=host)
     if allowed:
-        assert states(engine) == [("m", None, "READY", "")]
+        assert await states(engine) == [("m", None, "READY", "")]
     else:
         with pytest.raises(PermissionDenied, match="MLSERVER_MODEL_REPOSITORY_API=on"):
-            engine.index()
+            await engine.index()
 
 
 async def test_metadata_has_the_loaded_versions_oldest_first(start):
@@ -303,9 +305,9 @@ async def test_metadata_has_the_loaded_versions_oldest_first(start):
         settings(Failing, version="11"),
         on_load_error="serve",
     )
-    assert (await engine.metadata("m", "9")).versions == ["9", "10"]
+    assert (await engine.metadata("m")).versions == ["9", "10"]
     with pytest.raises(ModelNotReady):
-        await engine.metadata("m")
+        await engine.metadata("m", "11")
 
 
 async def test_metadata_has_the_declared_versions_where_there_are_some(start):
@@ -336,7 +338,7 @@ async def test_server_metadata_names_server_version_and_extensions(start):
     engine = await start(server_name="s", server_version="9", extensions=["mine"])
     metadata = engine.server_metadata()
     assert (metadata.name, metadata.version) == ("s", "9")
-    assert metadata.extensions == ["parameters", "mine"]
+    assert metadata.extensions == ["model_repository", "parameters", "mine"]
 
 
 async def test_two_folders_with_modules_of_one_name_answer_with_their_own_code(

@@ -25,7 +25,7 @@ def settings(implementation, **fields):
 async def reason(start, *models, **server):
     """Why the model ``m`` could not be loaded."""
     engine = await start(*models, on_load_error="serve", **server)
-    [item] = [each for each in engine.index() if each.name == "m"]
+    [item] = [each for each in await engine.index() if each.name == "m"]
     assert item.state == "UNAVAILABLE"
     assert not engine.ready()
     return item.reason
@@ -125,9 +125,9 @@ async def test_unload_of_the_model_runs_when_the_server_stops(start, plain):
 
     runtime = type("Runtime", (Answering,), {"unload": plain_unload if plain else unload})
     engine = await start(settings(runtime), settings(runtime, name="n"))
-    await engine.unload_all()
+    await engine.models.unload_all()
     assert unloaded == ["n", "m"]
-    assert [item.state for item in engine.index()] == ["UNAVAILABLE"] * 2
+    assert [item.state for item in await engine.index()] == ["UNAVAILABLE"] * 2
 
 
 async def test_a_model_that_fails_to_unload_is_logged_and_the_next_unloads(start, caplog):
@@ -142,7 +142,7 @@ async def test_a_model_that_fails_to_unload_is_logged_and_the_next_unloads(start
             unloaded.append(self.name)
 
     engine = await start(settings(Runtime), settings(Failing, name="n"))
-    await engine.unload_all()
+    await engine.models.unload_all()
     assert unloaded == ["m"]
     assert "Model 'n' failed to unload" in caplog.text
 
@@ -182,7 +182,7 @@ async def test_unloading_forgets_the_modules_of_the_folder(start, folder_model, 
     (model.folder / "late_of_test.py").write_text("")
     engine = await start(model)
     await ask(engine)
-    await engine.unload_all()
+    await engine.models.unload_all()
     assert not {name for name in set(sys.modules) - before if name.startswith("mlserver_model_")}
     assert sys.meta_path == finders
 

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from mlserver_core.engine.model_table import ModelEntry, ModelTable
+from mlserver_core.engine.model_context import ModelContext
+from mlserver_core.engine.model_table import ModelEntry, ModelTable, Serving
 from mlserver_core.errors import ModelNotFound
 from mlserver_core.model import MLModel
 from mlserver_core.settings import ModelSettings
@@ -13,7 +14,8 @@ def entry(name, version=None, *, ready=True, state=State.READY):
     settings = ModelSettings(name=name, implementation=MLModel, parameters={"version": version})
     model = MLModel(settings)
     model.ready = ready
-    return ModelEntry(settings=settings, state=state, model=model)
+    serving = Serving(model=model, context=ModelContext(), infer=None, infer_stream=None, call=None)
+    return ModelEntry(settings=settings, state=state, serving=serving)
 
 
 def table(*entries):

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import contextmanager
 
 import pytest
 
-from mlserver_core.engine.pipeline import compose, cut_paths
+from mlserver_core.engine.failures import Failures, cut_paths
+from mlserver_core.engine.model_context import ModelContext
+from mlserver_core.engine.pipeline import Surroundings, compose
 from mlserver_core.errors import InvalidRequest, MLServerError, RuntimeFailed
 from mlserver_core.executors.inline import InlineExecutor
 from mlserver_core.executors.threads import ThreadsExecutor
@@ -32,17 +33,18 @@ async def answer(executor_class):
         executor = executor_class(settings)
         executors.append(executor)
         await executor.load(lambda: runtime(settings))
-        infer = compose(settings, executor, no_space, middlewares, error_detail=error_detail)
+        parts = Surroundings(
+            settings=settings,
+            executor=executor,
+            context=ModelContext(),
+            failures=Failures(settings, error_detail),
+        )
+        infer = compose(parts, middlewares)
         return await infer(InferenceRequest(id="r-1", inputs=[]), RequestContext())
 
     yield ask
     for executor in executors:
         await executor.unload()
-
-
-@contextmanager
-def no_space():
-    yield
 
 
 def raising(error, *, plain=False):

@@ -91,7 +91,7 @@ async def test_a_model_that_cannot_be_made_fails_the_load(executor):
 
 
 async def test_predict_before_load_is_refused(executor):
-    with pytest.raises(RuntimeError, match="before load"):
+    with pytest.raises(RuntimeError, match="before it was loaded"):
         await executor.predict(None)
 
 

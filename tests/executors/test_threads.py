@@ -297,3 +297,32 @@ async def test_exceptions_come_out_of_the_thread(load, error):
     with pytest.raises(type(error)) as raised:
         await executor.predict(None)
     assert raised.value is error
+
+
+async def test_another_method_is_called_by_name_in_the_thread_of_the_model_or_on_the_loop(load):
+    def explain(a, b):
+        return a + b, threading.current_thread()
+
+    async def explain_async(a):
+        return a, threading.current_thread()
+
+    executor = await load(nothing, explain=explain, explain_async=explain_async, name="calls")
+    result, thread = await executor.call("explain", {"a": 1, "b": 2})
+    assert result == 3
+    assert thread.name.startswith(THREAD_PREFIX + "calls")
+    assert await executor.call("explain_async", {"a": 5}) == (5, threading.main_thread())
+
+
+async def test_a_plain_generator_runs_in_the_thread_of_the_model(load):
+    def predict_stream(payloads):
+        for payload in payloads:
+            yield payload, threading.current_thread()
+
+    async def payloads():
+        yield 1
+        yield 2
+
+    executor = await load(nothing, predict_stream=predict_stream, name="streams")
+    got = [each async for each in executor.predict_stream(payloads())]
+    assert [value for value, _ in got] == [1, 2]
+    assert all(thread.name.startswith(THREAD_PREFIX + "streams") for _, thread in got)

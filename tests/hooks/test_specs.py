@@ -113,8 +113,11 @@ async def test_hook_register_repositories_gives_a_scheme_a_meaning(start, ask):
     class InMemory:
         root: str
 
-        def list(self):
+        async def list(self):
             return Listing((model(name="from-memory"),), ("a warning",))
+
+        async def find(self, name):
+            return (await self.list()).of(name)
 
     class Plugin:
         @hookimpl

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from mlserver_core.errors import SettingsError
 from mlserver_core.repositories.folder import FolderRepository, find_settings
 
 FILE = "model-settings.json"
@@ -30,16 +29,16 @@ def listing(tmp_path):
 
     def make(environ=None, **options):
         root = tmp_path / "models"
-        return FolderRepository(root=root, environ=environ or {}, **options).list()
+        return FolderRepository(root=root, environ=environ or {}, **options).read()
 
     return make
 
 
 def test_settings_are_found_at_any_depth_in_order_of_their_paths(add, listing):
     for folder in ("b/deep/er", "a", "b", "."):
-        add(folder, name=f"at {folder}")
+        add(folder, name=f"at {folder.replace('/', ' ')}")
     names = [model.name for model in listing().models]
-    assert names == ["at a", "at b/deep/er", "at b", "at ."]
+    assert names == ["at a", "at b deep er", "at b", "at ."]
 
 
 def test_hidden_folders_are_left_out(add, listing):
@@ -83,11 +82,11 @@ def test_versions_of_one_model_are_models_of_their_own(add, listing):
 
 def test_two_files_for_one_model_and_version_are_refused_with_both_names(add, listing):
     first, second = add("a", name="m"), add("b", name="m")
-    with pytest.raises(SettingsError) as refused:
-        listing()
-    assert str(first) in str(refused.value)
-    assert str(second) in str(refused.value)
-    assert "model m is also" in str(refused.value)
+    found = listing()
+    assert [model.source for model in found.models] == [first]
+    [refused] = found.unreadable
+    assert refused.name == "m"
+    assert f"{second}: model m is also described by {first}" in refused.problems[0]
 
 
 def test_every_problem_of_every_file_is_named(add, listing):
@@ -95,13 +94,15 @@ def test_every_problem_of_every_file_is_named(add, listing):
     second = add("b", predict_threads=0)
     third = add("c", text='{"name": "x"}')
     add("good")
-    with pytest.raises(SettingsError) as refused:
-        listing()
-    text = str(refused.value)
+    found = listing()
+    assert [model.name for model in found.models] == ["good"]
+    assert [each.name for each in found.unreadable] == ["a", "b", "x"]
+    problems = [problem for each in found.unreadable for problem in each.problems]
+    text = "\n".join(problems)
     assert f"{first}: is not valid JSON" in text
     assert f"{second}: predict_threads: expected at least 1, got 0" in text
     assert f"{third}: implementation: required, but missing" in text
-    assert len(refused.value.problems) == 3
+    assert len(problems) == 3
 
 
 def test_an_unknown_key_warns_or_with_strict_is_refused(add, listing):
@@ -109,8 +110,8 @@ def test_an_unknown_key_warns_or_with_strict_is_refused(add, listing):
     assert listing().warnings == (
         f"{file}: implementaton: unknown key; did you mean 'implementation'?",
     )
-    with pytest.raises(SettingsError, match="implementaton"):
-        listing(strict=True)
+    [refused] = listing(strict=True).unreadable
+    assert "implementaton" in refused.problems[0]
 
 
 def test_the_environment_fills_in_what_files_leave_out(add, listing):
@@ -142,5 +143,17 @@ def test_a_folder_without_models_lists_none(listing, add):
 def test_a_file_that_cannot_be_read_is_a_problem_with_its_name(add, tmp_path, listing):
     add("a").unlink()
     (tmp_path / "models" / "a" / FILE).symlink_to(tmp_path / "gone.json")
-    with pytest.raises(SettingsError, match="cannot be read"):
-        listing()
+    [refused] = listing().unreadable
+    assert "cannot be read" in refused.problems[0]
+
+
+async def test_list_and_find_read_the_folder_in_a_thread(add, tmp_path):
+    add("m", parameters={"version": "1"})
+    add("n")
+    add("broken", text="{", name="broken")
+    repository = FolderRepository(root=tmp_path / "models", environ={})
+    assert await repository.list() == repository.read()
+    assert [model.name for model in (await repository.find("m")).models] == ["m"]
+    assert (await repository.find("m")).unreadable == ()
+    assert (await repository.find("broken")).unreadable[0].name == "broken"
+    assert (await repository.find("../m")).models == ()

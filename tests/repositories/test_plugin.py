@@ -29,7 +29,7 @@ def root(tmp_path, monkeypatch):
 
 def test_a_root_is_a_path_or_a_file_uri(make, root):
     for name in (str(root), root.as_uri(), f"file://{root}", "my models"):
-        assert [model.name for model in make(name, strict=False).list().models] == ["iris"], name
+        assert [model.name for model in make(name, strict=False).read().models] == ["iris"], name
 
 
 def test_strict_reaches_the_models(make, root):
@@ -42,5 +42,5 @@ def test_the_environment_and_the_dotenv_file_of_the_current_folder_count(
 ):
     monkeypatch.setenv("MLSERVER_MODEL_PLATFORM", "from environment")
     (tmp_path / ".env").write_text("MLSERVER_MODEL_VERSION=7\n")
-    [model] = make(str(root), strict=False).list().models
+    [model] = make(str(root), strict=False).read().models
     assert (model.platform, model.version) == ("from environment", "7")

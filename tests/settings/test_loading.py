@@ -765,3 +765,19 @@ def test_a_model_settings_file_that_is_a_link_belongs_where_the_link_stands(tmp_
     link.symlink_to(target)
     loaded = load_model_settings(link, {}).value
     assert (loaded.name, loaded.folder) == ("mine", link.parent)
+
+
+def test_a_version_that_could_lead_elsewhere_is_a_problem_with_its_place(model):
+    with pytest.raises(SettingsError) as refused:
+        model.load({"implementation": "a", "parameters": {"version": "../1"}})
+    [problem] = refused.value.problems
+    assert "model-settings.json: parameters: expected a name without slashes" in problem
+    assert "'../1'" in problem
+
+
+def test_a_folder_whose_name_is_no_model_name_is_a_problem(tmp_path):
+    path = tmp_path / "a\\b" / "model-settings.json"
+    path.parent.mkdir()
+    path.write_text('{"implementation": "echo"}')
+    with pytest.raises(SettingsError, match="name: expected a name without slashes"):
+        load_model_settings(path, {})

@@ -101,3 +101,17 @@ def test_parameters_have_no_shared_defaults():
 def test_a_policy_cannot_be_changed():
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         ArtifactPolicy().allow_pickle = False
+
+
+@pytest.mark.parametrize("name", ["..", ".", "a/b", "..\\b", "a\nb", "x" * 256])
+def test_a_name_or_version_that_could_lead_elsewhere_is_refused(name):
+    with pytest.raises(ValueError, match="expected a name"):
+        ModelSettings(implementation="a", name=name)
+    with pytest.raises((ValueError, InvalidRequest), match="expected a name"):
+        ModelSettings(implementation="a", parameters={"version": name})
+
+
+@pytest.mark.parametrize("name", ["iris", "v1.0", "..iris", "Grüße", "a b", "x" * 255])
+def test_any_other_name_is_taken(name):
+    made = ModelSettings(implementation="a", name=name, parameters={"version": name})
+    assert (made.name, made.version) == (name, name)

@@ -14,15 +14,16 @@ from mlserver_core.types.tensors import to_elements
 def admit(request: InferenceRequest, settings: ModelSettings, context: RequestContext) -> None:
     """Checks a request and completes it in place.
 
-    Every tensor's data becomes an array of its datatype (BYTES: a list), an absent id is
-    made, and ``parameters.headers`` becomes the transport's headers, whatever the client put
-    there.
+    Every tensor's data becomes an array of its datatype (BYTES: a list), an absent id becomes
+    that of the context or a new one, and ``parameters.headers`` becomes the transport's headers,
+    whatever the client put there.
 
     Raises:
         InvalidRequest: names the tensor, what was expected and what came.
     """
     if not request.id:
-        request.id = str(uuid.uuid4())
+        request.id = context.request_id or str(uuid.uuid4())
+    context.request_id = request.id
     if request.parameters is None:
         request.parameters = Parameters()
     request.parameters.headers = dict(context.headers)

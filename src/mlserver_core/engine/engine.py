@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import inspect
 import logging
-from collections.abc import Iterable
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping
+from contextlib import aclosing
+from typing import Any
 
 import attrs
 
 from mlserver_core.engine.admission import admit
 from mlserver_core.engine.in_flight import InFlight
-from mlserver_core.engine.lifecycle import LiveModel, Parts, load
-from mlserver_core.engine.model_table import ModelEntry, ModelTable
+from mlserver_core.engine.lifecycle import Parts
+from mlserver_core.engine.model_table import ModelEntry, Serving
+from mlserver_core.engine.models import Models
+from mlserver_core.engine.repository_index import make_index
+from mlserver_core.engine.route_table import RouteMatch
 from mlserver_core.errors import (
     InternalError,
+    InvalidRequest,
     MLServerError,
-    ModelLoadError,
     ModelNotReady,
     PermissionDenied,
     Unavailable,
@@ -30,34 +35,33 @@ from mlserver_core.types import (
     MetadataModelResponse,
     MetadataServerResponse,
     RepositoryIndexResponseItem,
-    State,
 )
 from mlserver_core.types.context import RequestContext
 
 logger = logging.getLogger("mlserver")
 
 #: Names of the protocol extensions that are there, for the server's metadata.
-EXTENSIONS = ("binary_tensor_data", "parameters")
+EXTENSIONS = ("model_repository", "binary_tensor_data", "parameters")
 
 
 @attrs.define(eq=False)
 class InferenceEngine:
-    """Loads models and answers for them.
+    """Answers for the models.
 
     Attributes:
         settings: the server's.
+        models: what it answers with.
         in_flight: the requests that are being answered.
     """
 
     settings: Settings
     _parts: Parts
     _plugins: PluginManager
+    models: Models = attrs.field(init=False)
     in_flight: InFlight = attrs.field(factory=InFlight, init=False)
-    _table: ModelTable = attrs.field(factory=ModelTable, init=False)
-    _live: list[LiveModel] = attrs.field(factory=list, init=False)
-    _loaded: bool = attrs.field(default=False, init=False)
-    _loads: list[asyncio.Task[ModelLoadError | None]] = attrs.field(factory=list, init=False)
-    _stopping: bool = attrs.field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.models = Models(self.settings, self._parts, self._plugins)
 
     async def infer(
         self,
@@ -77,20 +81,75 @@ class InferenceEngine:
         Raises:
             MLServerError: every failure, with its code; nothing else comes out.
         """
-        if self._stopping:
-            raise Unavailable("the server is stopping")
-        entry = self._table.find(name, version)
-        if not entry.ready or entry.infer is None:
-            raise ModelNotReady(name, version or None)
+        entry, serving = self._find(name, version)
         admit(request, entry.settings, context)
-        with self.in_flight.one():
+        with self.in_flight, serving.in_flight:
             try:
-                return await entry.infer(request, context)
+                return await serving.infer(request, context)
             except MLServerError:
                 raise
             except Exception as error:
-                logger.exception("A middleware failed on request %s of model %r", request.id, name)
-                raise InternalError("internal error; the server's log has the details") from error
+                raise _internal(error, context, name) from error
+
+    async def infer_stream(
+        self,
+        name: str,
+        version: str | None,
+        requests: AsyncIterable[InferenceRequest],
+        context: RequestContext,
+    ) -> AsyncGenerator[InferenceResponse, None]:
+        """Answers a stream of requests, which it checks and completes as the model reads them.
+
+        Nothing happens before the first response is asked for. Whoever stops before the end
+        calls ``aclose``.
+
+        Args:
+            name: the model's name.
+            version: its version; None or empty for the default one.
+            requests: what is asked. All get the id of the first, and so do the responses.
+            context: where it comes from.
+
+        Raises:
+            MLServerError: every failure, with its code; nothing else comes out.
+        """
+        entry, serving = self._find(name, version)
+        with self.in_flight, serving.in_flight:
+            admitted = await _admit_all(requests, entry.settings, context)
+            async with aclosing(serving.infer_stream(admitted, context)) as responses:
+                try:
+                    async for response in responses:
+                        yield response
+                except MLServerError:
+                    raise
+                except Exception as error:
+                    raise _internal(error, context, name) from error
+
+    def find_route(self, method: str, path: str) -> RouteMatch | None:
+        """The custom handler for an HTTP verb and path, if a loaded model has one."""
+        return self.models.routes.find(method, path)
+
+    def route_methods(self, path: str) -> set[str]:
+        """The verbs that custom handlers take at a path."""
+        return self.models.routes.methods(path)
+
+    async def call_route(
+        self, match: RouteMatch, arguments: Mapping[str, Any], context: RequestContext
+    ) -> Any:
+        """Runs a custom handler.
+
+        Args:
+            match: what ``find_route`` gave.
+            arguments: of the handler, by name.
+            context: where the call comes from.
+
+        Raises:
+            MLServerError: every failure, with its code; nothing else comes out.
+        """
+        route = match.route
+        _, serving = self._find(route.model, route.version)
+        context.request_id = context.request_id or str(uuid.uuid4())
+        with self.in_flight, serving.in_flight:
+            return await serving.call(route.handler, arguments, context)
 
     async def metadata(self, name: str, version: str | None = None) -> MetadataModelResponse:
         """What the model says of itself; ``versions`` are the loaded ones unless declared.
@@ -99,21 +158,22 @@ class InferenceEngine:
             ModelNotFound: no such model or version.
             ModelNotReady: it is not loaded, so it cannot say.
         """
-        entry = self._table.find(name, version)
-        if entry.model is None:
+        serving = self.models.table.find(name, version).serving
+        if serving is None:
             raise ModelNotReady(name, version or None)
-        answer = entry.model.metadata()
-        metadata = copy.copy(await answer if inspect.isawaitable(answer) else answer)
-        metadata.versions = metadata.versions or self._table.versions(name)
+        with serving.context.around():
+            answer = serving.model.metadata()
+            metadata = copy.copy(await answer if inspect.isawaitable(answer) else answer)
+        metadata.versions = metadata.versions or self.models.table.versions(name)
         return metadata
 
     def model_ready(self, name: str, version: str | None = None) -> bool:
         """Can the model answer? Raises ModelNotFound for one that is not known."""
-        return self._table.find(name, version).ready
+        return self.models.table.find(name, version).ready
 
     def ready(self) -> bool:
         """Can the server answer for every model it is meant to serve?"""
-        return self._loaded and not self._stopping and all(entry.ready for entry in self._table)
+        return self.models.ready()
 
     def server_metadata(self) -> MetadataServerResponse:
         """The server's name, version and protocol extensions."""
@@ -123,94 +183,42 @@ class InferenceEngine:
             extensions=[*EXTENSIONS, *self.settings.extensions],
         )
 
-    def index(self, *, ready: bool = False) -> list[RepositoryIndexResponseItem]:
+    async def index(self, *, ready: bool = False) -> list[RepositoryIndexResponseItem]:
         """Every version of every model and its state; with ``ready`` those that can answer.
 
         Raises:
             PermissionDenied: the repository API is off.
         """
         self._check_repository_api()
-        return [
-            RepositoryIndexResponseItem(
-                name=entry.settings.name,
-                version=entry.settings.version,
-                state=State.READY if entry.ready else _not_ready(entry),
-                reason=entry.reason,
-            )
-            for entry in self._table
-            if entry.ready or not ready
-        ]
+        return await make_index(self.models.table, self.models.repository, ready=ready)
 
-    async def load_all(self, models: Iterable[ModelSettings]) -> list[ModelLoadError]:
-        """Loads models side by side.
+    async def load_model(self, name: str) -> None:
+        """Loads, or loads anew, every version of a model that is in the repository now.
 
-        Returns:
-            What failed; it stays listed with its reason. Empty when ``stop_loading`` came first.
+        Raises:
+            PermissionDenied: the repository API is off.
+            MLServerError: as ``Models.load``.
         """
-        models = [copy.copy(model) for model in models]  # the server writes into its own
-        for model in models:
-            self._put(ModelEntry(settings=model, state=State.LOADING))
-        self._loads = [asyncio.ensure_future(self._load(model)) for model in models]
-        if self._loads:
-            await asyncio.wait(self._loads)
-        if self._stopping:
-            return []
-        self._loaded = True
-        outcomes = [task.result() for task in self._loads]
-        return [outcome for outcome in outcomes if outcome is not None]
+        self._check_repository_api()
+        await self.models.load(name)
 
-    async def stop_loading(self) -> None:
-        """The server is no longer ready, and loads that are under way are given up."""
-        self._stopping = True
-        for task in self._loads:
-            task.cancel()
-        await asyncio.gather(*self._loads, return_exceptions=True)
+    async def unload_model(self, name: str) -> None:
+        """Unloads every version of a model, once the requests it works on are finished.
 
-    async def unload_all(self, seconds: float | None = None) -> None:
-        """Unloads every model, newest first.
-
-        Args:
-            seconds: how long one may take; one that takes longer, or fails, is logged and left.
+        Raises:
+            PermissionDenied: the repository API is off.
+            MLServerError: as ``Models.unload``.
         """
-        while self._live:
-            live = self._live.pop()
-            model, settings = live.entry.model, live.entry.settings
-            self._put(ModelEntry(settings=settings, state=State.UNAVAILABLE))
-            try:
-                await asyncio.wait_for(live.unload(), seconds)
-            except asyncio.TimeoutError:
-                logger.warning("Model %r did not unload within %s seconds", settings.name, seconds)
-            except Exception:
-                logger.exception("Model %r failed to unload", settings.name)
-            self._plugins.notify("mlserver_model_unloaded", model=model)
+        self._check_repository_api()
+        await self.models.unload(name)
 
-    async def _load(self, model_settings: ModelSettings) -> ModelLoadError | None:
-        try:
-            live = await load(model_settings, self._parts, self.settings)
-        except ModelLoadError as error:
-            return self._failed(model_settings, error)
-        except asyncio.CancelledError as error:
-            if self._stopping:
-                raise
-            text = "CancelledError: the runtime cancelled its own work"
-            failure = ModelLoadError(model_settings.name, text)
-            failure.__cause__ = error
-            return self._failed(model_settings, failure)
-        self._live.append(live)
-        self._plugins.notify("mlserver_model_loaded", model=live.entry.model)
-        self._put(live.entry)
-        return None
-
-    def _failed(self, model_settings: ModelSettings, error: ModelLoadError) -> ModelLoadError:
-        # The traceback is the cause's, where the runtime raised; else there is none to show.
-        logger.error("%s", _explain(error, model_settings), exc_info=error.__cause__)
-        self._put(
-            ModelEntry(settings=model_settings, state=State.UNAVAILABLE, reason=error.message)
-        )
-        return error
-
-    def _put(self, entry: ModelEntry) -> None:
-        self._table = self._table.with_entry(entry)
+    def _find(self, name: str, version: str | None) -> tuple[ModelEntry, Serving]:
+        if self.models.stopping:
+            raise Unavailable("the server is stopping")
+        entry = self.models.table.find(name, version)
+        if not entry.ready or entry.serving is None:
+            raise ModelNotReady(name, version or None)
+        return entry, entry.serving
 
     def _check_repository_api(self) -> None:
         wanted = self.settings.model_repository_api
@@ -221,10 +229,28 @@ class InferenceEngine:
             )
 
 
-def _not_ready(entry: ModelEntry) -> State:
-    return State.UNAVAILABLE if entry.state is State.READY else entry.state
+async def _admit_all(
+    requests: AsyncIterable[InferenceRequest], settings: ModelSettings, context: RequestContext
+) -> AsyncIterator[InferenceRequest]:
+    """The requests of a stream, each checked when it is read; the first one is at once."""
+    source = aiter(requests)
+    first = await anext(source, None)
+    if first is None:
+        raise InvalidRequest("the stream ended before a request came")
+    admit(first, settings, context)
+
+    async def admitted() -> AsyncIterator[InferenceRequest]:
+        yield first
+        async for request in source:
+            request.id = context.request_id
+            admit(request, settings, context)
+            yield request
+
+    return admitted()
 
 
-def _explain(error: ModelLoadError, settings: ModelSettings) -> str:
-    where = f" ({settings.source})" if settings.source else ""
-    return f"Model {settings.name!r}{where} failed to load: {error.message}"
+def _internal(error: Exception, context: RequestContext, name: str) -> InternalError:
+    logger.error(
+        "A middleware failed on request %s of model %r", context.request_id, name, exc_info=error
+    )
+    return InternalError("internal error; the server's log has the details")

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import attrs
 
 
 @attrs.define(eq=False)
 class InFlight:
-    """How many pieces of work are under way.
+    """How many pieces of work are under way; what happens inside ``with`` is one.
 
     Attributes:
         count: that number.
@@ -20,19 +18,20 @@ class InFlight:
     count: int = attrs.field(default=0, init=False)
     _idle: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
 
-    @contextmanager
-    def one(self) -> Iterator[None]:
-        """What happens inside is one piece of work."""
+    def __enter__(self) -> None:
         self.count += 1
-        try:
-            yield
-        finally:
-            self.count -= 1
-            if self.count == 0:
-                self._idle.set()
 
-    async def drained(self, seconds: float) -> bool:
-        """Waits until nothing is under way, ``seconds`` at most; True when it came to that."""
+    def __exit__(self, *_: object) -> None:
+        self.count -= 1
+        if self.count == 0:
+            self._idle.set()
+
+    async def drained(self, seconds: float | None = None) -> bool:
+        """Waits until nothing is under way; True when it came to that.
+
+        Args:
+            seconds: how long to wait at most; None waits for ever.
+        """
         if self.count == 0:
             return True
         self._idle.clear()

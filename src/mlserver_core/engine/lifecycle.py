@@ -5,26 +5,30 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING
 
 import attrs
 
 from mlserver_core.codecs import Codecs
+from mlserver_core.custom_handlers import find_custom_handlers
+from mlserver_core.engine.failures import Failures
 from mlserver_core.engine.implementation import find_class
-from mlserver_core.engine.model_table import ModelEntry
+from mlserver_core.engine.model_context import ModelContext
+from mlserver_core.engine.model_table import Serving
 from mlserver_core.engine.module_space import ModuleSpace
-from mlserver_core.engine.pipeline import compose
+from mlserver_core.engine.pipeline import (
+    Surroundings,
+    compose,
+    compose_call,
+    compose_stream,
+    stream_of,
+)
+from mlserver_core.engine.route_table import Route
 from mlserver_core.errors import MLServerError, ModelLoadError
 from mlserver_core.executors.interfaces import Executor, ExecutorFactory
 from mlserver_core.hooks.registry import Registry
 from mlserver_core.middlewares.interfaces import MiddlewareFactory
 from mlserver_core.model import MLModel
 from mlserver_core.settings import ArtifactPolicy, ModelSettings, Settings
-from mlserver_core.types import State
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 logger = logging.getLogger("mlserver")
 
@@ -53,36 +57,113 @@ class LiveModel:
     """A model and what keeps it alive.
 
     Attributes:
-        entry: how the engine knows it.
+        settings: its settings.
+        context: what its code finds around it.
         executor: where it lives; None before that is known.
-        space: the modules of its folder, if it has one.
+        model: the model, once made.
+        serving: what answers its requests, once loaded.
     """
 
-    entry: ModelEntry
+    settings: ModelSettings
+    context: ModelContext
     executor: Executor | None = None
-    space: ModuleSpace | None = None
+    model: MLModel | None = None
+    _serving: Serving | None = None
+    _ended: bool = attrs.field(default=False, init=False)
 
-    def current(self) -> AbstractContextManager[None]:
-        """Inside, plain names mean the model's modules."""
-        return self.space.current() if self.space else nullcontext()
+    @property
+    def serving(self) -> Serving:
+        """What answers its requests; only for a model whose load has succeeded."""
+        if self._serving is None:
+            raise RuntimeError(f"model {self.settings.name!r} is not loaded")
+        return self._serving
+
+    async def bring_up(self, parts: Parts, settings: Settings) -> None:
+        """Makes the model, runs its ``load`` and puts together what answers requests.
+
+        Raises:
+            ModelLoadError: it cannot be served. Whatever the runtime raises comes through.
+        """
+        model = await self._make(parts)
+        surroundings = Surroundings(
+            settings=self.settings,
+            executor=self._executor(),
+            context=self.context,
+            failures=Failures(self.settings, settings.error_detail),
+        )
+        middlewares = [make_middleware(self.settings) for make_middleware in parts.middlewares]
+        infer = compose(surroundings, middlewares)
+        streams = type(model).predict_stream is not MLModel.predict_stream
+        self._serving = Serving(
+            model=model,
+            context=self.context,
+            infer=infer,
+            infer_stream=compose_stream(surroundings, middlewares) if streams else stream_of(infer),
+            call=compose_call(surroundings),
+            routes=tuple(
+                Route(
+                    model=self.settings.name,
+                    version=self.settings.version,
+                    handler=name,
+                    function=getattr(model, name),
+                    custom=custom,
+                )
+                for name, custom in find_custom_handlers(model)
+            ),
+        )
+        if type(model).predict is MLModel.predict and not streams:
+            logger.warning(
+                "Model %r has no predict(): requests to it will fail", self.settings.name
+            )
+        model.ready = True
 
     async def unload(self) -> None:
-        """Runs the model's ``unload`` and lets go of everything."""
+        """Runs the model's ``unload``, if it was made, and lets go of its threads and modules.
+
+        Calling it again does nothing.
+        """
+        if self._ended:
+            return
+        self._ended = True
         try:
-            if self.executor is not None:
-                with self.current():
+            if self.executor is not None and self.model is not None:
+                with self.context.around():
                     await self.executor.unload()
         finally:
-            await self.discard()
+            await self._discard()
 
-    async def discard(self) -> None:
-        """Lets go of the model's threads and modules."""
+    async def _make(self, parts: Parts) -> MLModel:
+        self.executor = _make_executor(self.settings, parts.executors)
+
+        def make() -> MLModel:
+            found = find_class(self.settings, parts.runtimes, self.context.space)
+            model = found(self.settings)
+            model.codecs = parts.codecs
+            self.model = model
+            return model
+
+        with self.context.around():
+            result = await self.executor.load(make)
+        if result is not None and not result:  # None is success: many runtimes return nothing
+            raise ModelLoadError(self.settings.name, "load() returned False")
+        if self.model is None:
+            raise ModelLoadError(
+                self.settings.name, f"executor {self.settings.executor!r} made no model"
+            )
+        return self.model
+
+    def _executor(self) -> Executor:
+        if self.executor is None:
+            raise RuntimeError(f"model {self.settings.name!r} has no executor")
+        return self.executor
+
+    async def _discard(self) -> None:
         try:
             if self.executor is not None:
                 await self.executor.close()
         finally:
-            if self.space is not None:
-                self.space.close()
+            if self.context.space is not None:
+                self.context.space.close()
 
 
 async def load(model_settings: ModelSettings, parts: Parts, settings: Settings) -> LiveModel:
@@ -96,17 +177,15 @@ async def load(model_settings: ModelSettings, parts: Parts, settings: Settings) 
         allow_pickle=settings.allow_pickle and model_settings.allow_pickle is not False,
         trusted_types=tuple(settings.trusted_types),
     )
-    live = LiveModel(ModelEntry(settings=model_settings, state=State.LOADING))
+    space = None
     if model_settings.folder is not None:
-        live.space = ModuleSpace(model_settings.folder)
-        live.space.open()
+        space = ModuleSpace(model_settings.folder)
+        space.open()
+    live = LiveModel(model_settings, ModelContext(space))
     try:
-        await _bring_up(live, parts, settings)
+        await live.bring_up(parts, settings)
     except BaseException as error:
-        try:
-            await (live.unload() if live.entry.model else live.discard())
-        except Exception:  # why the load failed is what counts
-            logger.exception("Model %r failed to unload after its load", model_settings.name)
+        await discard(live)
         if isinstance(error, (ModelLoadError, asyncio.CancelledError, GeneratorExit)):
             raise
         if isinstance(error, MLServerError):  # a text for the operator, and no bug to trace
@@ -118,38 +197,17 @@ async def load(model_settings: ModelSettings, parts: Parts, settings: Settings) 
     return live
 
 
-async def _bring_up(live: LiveModel, parts: Parts, settings: Settings) -> None:
-    model_settings = live.entry.settings
-    live.executor = _make_executor(model_settings, parts.executors)
-    made: list[MLModel] = []
-
-    def make() -> MLModel:
-        model = find_class(model_settings, parts.runtimes, live.space)(model_settings)
-        model.codecs = parts.codecs
-        made.append(model)
-        return model
-
-    with live.current():
-        result = await live.executor.load(make)
-    if result is not None and not result:  # None is success: many runtimes return nothing
-        raise ModelLoadError(model_settings.name, "load() returned False")
-    if type(made[0]).predict is MLModel.predict:
-        logger.warning("Model %r has no predict(): requests to it will fail", model_settings.name)
-    live.entry = attrs.evolve(live.entry, model=made[0])
-    infer = compose(
-        model_settings,
-        live.executor,
-        live.current,
-        [make_middleware(model_settings) for make_middleware in parts.middlewares],
-        error_detail=settings.error_detail,
-    )
-    made[0].ready = True
-    live.entry = attrs.evolve(live.entry, state=State.READY, infer=infer)
+async def discard(live: LiveModel) -> None:
+    """Unloads a model that will not serve; what its ``unload`` raises is logged."""
+    try:
+        await live.unload()
+    except Exception:  # why it does not serve is what counts
+        logger.exception("Model %r failed to unload after its load", live.settings.name)
 
 
 def _make_executor(settings: ModelSettings, executors: Registry[ExecutorFactory]) -> Executor:
     name = settings.executor or DEFAULT_EXECUTOR
-    make: Callable[[ModelSettings], Executor] | None = executors.get(name)
+    make = executors.get(name)
     if make is None:
         raise ModelLoadError(
             settings.name,

@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any
 
 import attrs
 
+from mlserver_core.engine.in_flight import InFlight
+from mlserver_core.engine.model_context import ModelContext
+from mlserver_core.engine.route_table import Route
 from mlserver_core.engine.versions import natural_key
 from mlserver_core.errors import ModelNotFound
-from mlserver_core.middlewares.interfaces import Infer
+from mlserver_core.middlewares.interfaces import Infer, InferStream
 from mlserver_core.model import MLModel
 from mlserver_core.settings import ModelSettings
 from mlserver_core.types import State
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Serving:
+    """A loaded model, and what answers for it.
+
+    Attributes:
+        model: the model.
+        context: what its code finds around it.
+        infer: answers a request.
+        infer_stream: answers a stream of requests.
+        call: runs a custom handler.
+        routes: its custom handlers.
+        in_flight: what it is answering.
+    """
+
+    model: MLModel
+    context: ModelContext
+    infer: Infer
+    infer_stream: InferStream
+    call: Callable[..., Awaitable[Any]]
+    routes: tuple[Route, ...] = ()
+    in_flight: InFlight = attrs.field(factory=InFlight)
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -22,20 +49,21 @@ class ModelEntry:
         settings: its settings.
         state: where it is between repository and serving.
         reason: why it is in that state, for the operator; may be empty.
-        model: the model, once loaded.
-        infer: what answers a request, once loaded.
+        expected: is the server not ready without it?
+        serving: what answers requests, once loaded.
     """
 
     settings: ModelSettings
     state: State
     reason: str = ""
-    model: MLModel | None = None
-    infer: Infer | None = None
+    expected: bool = True
+    serving: Serving | None = None
 
     @property
     def ready(self) -> bool:
         """Can it answer? False too where the runtime has lowered its own ``ready``."""
-        return self.state is State.READY and self.model is not None and bool(self.model.ready)
+        serving = self.serving
+        return self.state is State.READY and serving is not None and bool(serving.model.ready)
 
 
 @attrs.frozen(eq=False)
@@ -46,39 +74,66 @@ class ModelTable:
     """
 
     _entries: Mapping[str, Mapping[str, ModelEntry]] = attrs.field(factory=dict)
+    _defaults: Mapping[str, ModelEntry] = attrs.field(factory=dict)
 
     def find(self, name: str, version: str | None = None) -> ModelEntry:
         """The entry of a model, in its default version where none is asked for.
 
-        The default is the unversioned entry, or else the newest version.
+        The default is the unversioned entry, or else the newest version. A version that is
+        not loaded takes no requests from one that is.
 
         Raises:
             ModelNotFound: no such model, or not in that version.
         """
-        versions = self._entries.get(name)
-        entry = None
-        if versions:
-            if version:
-                entry = versions.get(version)
-            else:
-                entry = versions.get("") or versions[max(versions, key=natural_key)]
+        entry = self.get(name, version) if version else self._defaults.get(name)
         if entry is None:
             raise ModelNotFound(name, version or None)
         return entry
 
+    def get(self, name: str, version: str | None) -> ModelEntry | None:
+        """The entry of exactly this version, None being the unversioned one."""
+        versions = self._entries.get(name)
+        return None if versions is None else versions.get(version or "")
+
+    def entries(self, name: str) -> list[ModelEntry]:
+        """Every version of a model, oldest first; empty for one that is not known."""
+        versions = self._entries.get(name, {})
+        return [versions[version] for version in sorted(versions, key=natural_key)]
+
     def versions(self, name: str) -> list[str]:
         """The versions of a model that can answer, oldest first."""
-        ready = (version for version, entry in self._entries[name].items() if entry.ready)
-        return sorted(filter(None, ready), key=natural_key)
+        ready = (entry.settings.version for entry in self.entries(name) if entry.ready)
+        return [version for version in ready if version]
 
     def with_entry(self, entry: ModelEntry) -> ModelTable:
         """A table in which ``entry`` stands for its name and version."""
         name, version = entry.settings.name, entry.settings.version or ""
-        versions = {**self._entries.get(name, {}), version: entry}
-        return ModelTable({**self._entries, name: versions})
+        return self._with_versions(name, {**self._entries.get(name, {}), version: entry})
+
+    def without(self, entry: ModelEntry) -> ModelTable:
+        """A table that does not know the version of ``entry``."""
+        name, version = entry.settings.name, entry.settings.version or ""
+        versions = {key: each for key, each in self._entries[name].items() if key != version}
+        if versions:
+            return self._with_versions(name, versions)
+        return ModelTable(
+            {key: each for key, each in self._entries.items() if key != name},
+            {key: each for key, each in self._defaults.items() if key != name},
+        )
 
     def __iter__(self) -> Iterator[ModelEntry]:
         for name in sorted(self._entries):
-            versions = self._entries[name]
-            for version in sorted(versions, key=natural_key):
-                yield versions[version]
+            yield from self.entries(name)
+
+    def _with_versions(self, name: str, versions: Mapping[str, ModelEntry]) -> ModelTable:
+        return ModelTable(
+            {**self._entries, name: versions}, {**self._defaults, name: _default(versions)}
+        )
+
+
+def _default(versions: Mapping[str, ModelEntry]) -> ModelEntry:
+    def rank(version: str) -> tuple[bool, bool, Any]:
+        loaded = versions[version].state is State.READY
+        return loaded, not version, natural_key(version)
+
+    return versions[max(versions, key=rank)]

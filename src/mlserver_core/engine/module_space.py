@@ -30,7 +30,8 @@ from typing import Any
 
 import attrs
 
-_current: contextvars.ContextVar[ModuleSpace | None] = contextvars.ContextVar(
+#: The space that plain names mean in the current task or thread.
+current_space: contextvars.ContextVar[ModuleSpace | None] = contextvars.ContextVar(
     "mlserver_module_space", default=None
 )
 _numbers = itertools.count(1)
@@ -76,11 +77,11 @@ class ModuleSpace(MetaPathFinder):
     @contextmanager
     def current(self) -> Iterator[None]:
         """Plain names are looked up in this space inside, in this thread or task."""
-        token = _current.set(self)
+        token = current_space.set(self)
         try:
             yield
         finally:
-            _current.reset(token)
+            current_space.reset(token)
 
     def import_module(self, name: str, package: str | None = None) -> types.ModuleType:
         """As ``importlib.import_module``, but the folder's modules come first."""
@@ -111,7 +112,7 @@ class ModuleSpace(MetaPathFinder):
         """Finds the space's own modules, and stand-ins for their plain names."""
         if fullname.startswith(self.package + "."):
             return self._find_own(fullname, path)
-        current = _current.get()
+        current = current_space.get()
         if current is not None and current.has(fullname):
             if current is not self:
                 return None  # its own finder will be asked
@@ -207,7 +208,7 @@ class _StandIn(types.ModuleType):
 
 
 def _behind(name: str) -> types.ModuleType:
-    space = _current.get()
+    space = current_space.get()
     if space is not None and space.has(name):
         return space.import_module(name)
     return _installed(name)

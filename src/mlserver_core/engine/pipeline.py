@@ -1,66 +1,55 @@
-"""Puts together, once per load, the one function that answers a model's requests."""
+"""Puts together, once per load, the functions that answer for a model."""
 
 from __future__ import annotations
 
-import asyncio
-import copy
-import logging
-import re
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from typing import Any
 
-from mlserver_core.errors import MLServerError, RuntimeFailed, text_of
+import attrs
+
+from mlserver_core.engine.answers import seal
+from mlserver_core.engine.failures import Failures
+from mlserver_core.engine.model_context import ModelContext
 from mlserver_core.executors.interfaces import Executor
-from mlserver_core.middlewares.interfaces import Infer, Middleware
+from mlserver_core.middlewares.interfaces import Infer, InferStream, Middleware
 from mlserver_core.settings import ModelSettings
 from mlserver_core.types import InferenceRequest, InferenceResponse
 from mlserver_core.types.context import RequestContext
 
-logger = logging.getLogger("mlserver")
-
-#: An absolute path with at least one folder, and its last part: in quotes, where it may have
-#: spaces, or bare. What follows "//" is a URL.
-_QUOTED = re.compile(r"(['\"])(?:file://)?/(?:[^'\"/]+/)+([^'\"/]*)\1")
-_BARE = re.compile(r"(?:file://|(?<![\w./]))/(?:[^\s/'\":,;()<>]+/)+([^\s/'\":,;()<>]*)")
+_END = object()
 
 
-def compose(
-    settings: ModelSettings,
-    executor: Executor,
-    space: Callable[[], AbstractContextManager[None]],
-    middlewares: Sequence[Middleware],
-    *,
-    error_detail: bool,
-) -> Infer:
-    """The function that answers requests: middlewares(executor(model)).
+@attrs.frozen(kw_only=True)
+class Surroundings:
+    """What a model's functions need besides the model.
 
-    Args:
+    Attributes:
         settings: of the model.
         executor: where the model lives.
-        space: makes the model's modules the ones that plain names mean.
-        middlewares: outermost first.
-        error_detail: may the client see the text of a runtime's exception?
+        context: what its code finds around it.
+        failures: what its exceptions become.
     """
 
-    async def run(request: InferenceRequest, _: RequestContext) -> InferenceResponse:
-        try:
-            with space():
-                response = await executor.predict(request)
-        except MLServerError as error:
-            if isinstance(getattr(error, "message", None), str):
-                error.message = cut_paths(error.message)
-            raise
-        except asyncio.CancelledError:
-            if is_cancelled():
-                raise
-            logger.exception("Model %r cancelled its own work on %s", settings.name, request.id)
-            raise RuntimeFailed("CancelledError: the runtime cancelled its own work") from None
-        except GeneratorExit:
-            raise
-        except BaseException as error:  # a runtime's SystemExit, or a panic of its native code
-            logger.exception("Model %r failed on request %s", settings.name, request.id)
-            raise RuntimeFailed(_text(error, request, error_detail=error_detail)) from error
-        return _seal(response, request, settings)
+    settings: ModelSettings
+    executor: Executor
+    context: ModelContext
+    failures: Failures
+
+
+def compose(parts: Surroundings, middlewares: Sequence[Middleware]) -> Infer:
+    """The function that answers one request: middlewares(executor(model)).
+
+    Args:
+        parts: of the model.
+        middlewares: outermost first.
+    """
+    settings, executor, failures = parts.settings, parts.executor, parts.failures
+    around = parts.context.around
+
+    async def run(request: InferenceRequest, context: RequestContext) -> InferenceResponse:
+        with failures.on(f"request {request.id}", context), around(context):
+            response = await executor.predict(request)
+        return seal(response, request.id, settings)
 
     infer: Infer = run
     for middleware in reversed(middlewares):
@@ -68,40 +57,58 @@ def compose(
     return infer
 
 
-def _seal(
-    response: object, request: InferenceRequest, settings: ModelSettings
-) -> InferenceResponse:
-    """Fills in what the server answers for: the id, the model's name and its version."""
-    if not isinstance(response, InferenceResponse):
-        text = (
-            f"Model {settings.name!r} gave no answer: predict() must return an "
-            f"InferenceResponse, got {type(response).__name__}"
-        )
-        logger.error("%s, on request %s", text, request.id)
-        raise RuntimeFailed(text)
-    # Copies, because a runtime may return the same objects every time.
-    response = copy.copy(response)
-    response.parameters = copy.copy(response.parameters)
-    response.id = request.id
-    response.model_name = response.model_name or settings.name
-    response.model_version = response.model_version or settings.version
-    return response
+def compose_stream(parts: Surroundings, middlewares: Sequence[Middleware]) -> InferStream:
+    """The function that answers a stream with the model's ``predict_stream``.
+
+    Args:
+        parts: of the model.
+        middlewares: outermost first; those without a ``stream`` of their own are left out.
+    """
+    settings, executor, failures = parts.settings, parts.executor, parts.failures
+    around = parts.context.around
+
+    async def run(
+        requests: AsyncIterator[InferenceRequest], context: RequestContext
+    ) -> AsyncGenerator[InferenceResponse, None]:
+        responses = executor.predict_stream(requests)
+        try:
+            while True:
+                # Around each step, because a generator runs in the context of who asks it.
+                work = f"the stream of request {context.request_id}"
+                with failures.on(work, context), around(context):
+                    response = await anext(responses, _END)
+                if response is _END:
+                    return
+                yield seal(response, context.request_id, settings)
+        finally:
+            with around(context):
+                await responses.aclose()
+
+    infer_stream: InferStream = run
+    for middleware in reversed(middlewares):
+        wrap = getattr(middleware, "stream", None)
+        infer_stream = wrap(infer_stream) if wrap else infer_stream
+    return infer_stream
 
 
-def _text(error: BaseException, request: InferenceRequest, *, error_detail: bool) -> str:
-    if not error_detail:
-        return f"the model failed to answer request {request.id}"
-    return f"{type(error).__name__}: {cut_paths(text_of(error))}"
+def stream_of(infer: Infer) -> InferStream:
+    """Answers each request of a stream by itself, for models without a ``predict_stream``."""
+
+    async def run(
+        requests: AsyncIterator[InferenceRequest], context: RequestContext
+    ) -> AsyncGenerator[InferenceResponse, None]:
+        async for request in requests:
+            yield await infer(request, context)
+
+    return run
 
 
-def cut_paths(text: str) -> str:
-    """``text`` with each absolute path cut to its last part, which is all a client needs."""
-    text = _QUOTED.sub(lambda found: f"{found[1]}{found[2] or '(a folder)'}{found[1]}", text)
-    return _BARE.sub(lambda found: found[1] or "(a folder)", text)
+def compose_call(parts: Surroundings) -> Callable[..., Any]:
+    """The function that runs a custom handler: of its name, arguments and request context."""
+    executor, failures, around = parts.executor, parts.failures, parts.context.around
 
+    async def call(method: str, arguments: Mapping[str, Any], context: RequestContext) -> Any:
+        with failures.on(f"a call of {method}", context), around(context):
+            return await executor.call(method, arguments)
 
-def is_cancelled() -> bool:
-    """Has somebody cancelled this task, as opposed to a runtime raising CancelledError?"""
-    task = asyncio.current_task()
-    cancelling = getattr(task, "cancelling", None)  # Python 3.10 cannot tell
-    return cancelling is None or cancelling() > 0
+    return call

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping
+from contextlib import aclosing
 from typing import Any
 
 import attrs
 
 from mlserver_core.executors.interfaces import RunnableModel
 from mlserver_core.settings import ModelSettings
+
+_END = object()
 
 
 @attrs.define
@@ -30,9 +35,32 @@ class InlineExecutor:
 
     async def predict(self, request: Any) -> Any:
         """Runs the model's ``predict``."""
-        if self._model is None:
-            raise RuntimeError("predict() before load()")
-        return await self._run(self._model.predict, request)
+        return await self._run(self._loaded().predict, request)
+
+    async def predict_stream(self, requests: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
+        """Runs the model's ``predict_stream``; a plain generator once for each request."""
+        function = self._loaded().predict_stream
+        if inspect.isgeneratorfunction(function):
+            async for request in requests:
+                async with aclosing(self._step_through(function(iter([request])))) as answers:
+                    async for answer in answers:
+                        yield answer
+            return
+        made = function(requests)
+        answers = await made if inspect.isawaitable(made) else made
+        try:
+            async for answer in answers:
+                yield answer
+        finally:
+            if hasattr(answers, "aclose"):
+                await answers.aclose()
+
+    async def call(self, method: str, arguments: Mapping[str, Any]) -> Any:
+        """Runs another method of the model."""
+        function = getattr(self._loaded(), method)
+        if not inspect.iscoroutinefunction(function):
+            return await self._run(functools.partial(function, **arguments))
+        return await function(**arguments)
 
     async def unload(self) -> None:
         """Runs the model's ``unload``."""
@@ -42,6 +70,32 @@ class InlineExecutor:
     async def close(self) -> None:
         """Has nothing to free."""
 
+    def _loaded(self) -> RunnableModel:
+        if self._model is None:
+            raise RuntimeError("the model was asked before it was loaded")
+        return self._model
+
     async def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         result = function(*arguments)
         return await result if inspect.isawaitable(result) else result
+
+    async def _step_through(self, generator: Generator[Any, Any, Any]) -> AsyncGenerator[Any, None]:
+        """The values of a plain generator, each step run where plain functions run."""
+        step: asyncio.Future[Any] | None = None
+        try:
+            while True:
+                step = asyncio.ensure_future(self._run(next, generator, _END))
+                value = await asyncio.shield(step)
+                if value is _END:
+                    return
+                yield value
+        finally:
+            await asyncio.shield(asyncio.ensure_future(self._finish(generator, step)))
+
+    async def _finish(
+        self, generator: Generator[Any, Any, Any], step: asyncio.Future[Any] | None
+    ) -> None:
+        """Closes a generator, once a thread that may still be in it has come out."""
+        if step is not None:
+            await asyncio.wait([step])
+        await self._run(generator.close)

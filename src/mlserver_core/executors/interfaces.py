@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from typing import Any, Protocol
 
 from mlserver_core.settings import ModelSettings
@@ -18,6 +18,9 @@ class RunnableModel(Protocol):
 
     def predict(self, payload: Any) -> Any:
         """Answers a request."""
+
+    def predict_stream(self, payloads: Any) -> Any:
+        """Answers a stream of requests with a stream of responses."""
 
     def unload(self) -> Any:
         """Frees what load took."""
@@ -36,6 +39,16 @@ class Executor(Protocol):
     async def predict(self, request: Any) -> Any:
         """Runs the model's ``predict`` and returns what it returned; its exceptions come
         through.
+        """
+
+    def predict_stream(self, requests: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
+        """Runs the model's ``predict_stream`` and yields what it yields; its exceptions come
+        through. Closing it closes the model's iterator.
+        """
+
+    async def call(self, method: str, arguments: Mapping[str, Any]) -> Any:
+        """Runs another method of the model by its name, such as a custom handler, and returns
+        what it returned; its exceptions come through.
         """
 
     async def unload(self) -> None:

@@ -50,7 +50,7 @@ class Calls:
                     raise InvalidRequest("the call ended before a message came")
             except MLServerError as error:
                 raise to_grpc_error(error) from error
-            with self.in_flight.one():  # not before: a silent client holds up no stop
+            with self.in_flight:  # not before: a silent client holds up no stop
                 try:
                     reply, trailers = await answer(message, stream)
                 except GRPCError:

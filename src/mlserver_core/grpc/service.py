@@ -140,7 +140,7 @@ class InferenceService:
                 state=item.state.value,
                 reason=item.reason,
             )
-            for item in self.engine.index(ready=message.ready)
+            for item in await self.engine.index(ready=message.ready)
         ]
         return dataplane.RepositoryIndexResponse(models=models), _NOTHING
 

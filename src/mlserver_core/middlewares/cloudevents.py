@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from mlserver_core.hooks import hookimpl
 from mlserver_core.hooks.registry import OrderedRegistry
-from mlserver_core.middlewares.interfaces import Infer, Middleware, MiddlewareFactory
+from mlserver_core.middlewares.interfaces import Infer, InferStream, MiddlewareFactory
 from mlserver_core.settings import ModelSettings, Settings
 from mlserver_core.types import InferenceRequest, InferenceResponse, Parameters
 from mlserver_core.types.context import RequestContext
@@ -33,7 +37,7 @@ def read_namespace(path: Path) -> str:
         return ""
 
 
-def cloud_events(settings: Settings, model: ModelSettings, namespace: str = "") -> Middleware:
+def cloud_events(settings: Settings, model: ModelSettings, namespace: str = "") -> CloudEvents:
     """Makes the middleware; what never changes is put together once."""
     source = f"io.seldon.serving.deployment.{settings.server_name}"
     always: dict[str, Any] = {
@@ -45,25 +49,60 @@ def cloud_events(settings: Settings, model: ModelSettings, namespace: str = "") 
     }
     if namespace:
         always["Ce-Namespace"] = namespace
-    for_requests = always | {"Ce-Type": "io.seldon.serving.inference.request"}
-    for_responses = always | {"Ce-Type": "io.seldon.serving.inference.response"}
+    return CloudEvents(
+        for_requests=always | {"Ce-Type": "io.seldon.serving.inference.request"},
+        for_responses=always | {"Ce-Type": "io.seldon.serving.inference.response"},
+    )
 
-    def wrap(infer: Infer) -> Infer:
+
+@attrs.frozen(kw_only=True)
+class CloudEvents:
+    """Adds the headers to the requests and responses of one model.
+
+    Attributes:
+        for_requests: the headers of every request, but for its id.
+        for_responses: the same of every response.
+    """
+
+    for_requests: Mapping[str, Any]
+    for_responses: Mapping[str, Any]
+
+    def __call__(self, infer: Infer) -> Infer:
+        """Around a single request."""
+
         async def infer_with_events(
             request: InferenceRequest, context: RequestContext
         ) -> InferenceResponse:
-            _add(request, for_requests, request.id)
+            _add(request, self.for_requests, request.id)
             response = await infer(request, context)
-            _add(response, for_responses, response.id)
+            _add(response, self.for_responses, response.id)
             return response
 
         return infer_with_events
 
-    return wrap
+    def stream(self, infer_stream: InferStream) -> InferStream:
+        """Around each request and each response of a stream."""
+
+        async def requests_with_events(
+            requests: AsyncIterator[InferenceRequest],
+        ) -> AsyncIterator[InferenceRequest]:
+            async for request in requests:
+                _add(request, self.for_requests, request.id)
+                yield request
+
+        async def stream_with_events(
+            requests: AsyncIterator[InferenceRequest], context: RequestContext
+        ) -> AsyncGenerator[InferenceResponse, None]:
+            async with aclosing(infer_stream(requests_with_events(requests), context)) as responses:
+                async for response in responses:
+                    _add(response, self.for_responses, response.id)
+                    yield response
+
+        return stream_with_events
 
 
 def _add(
-    message: InferenceRequest | InferenceResponse, events: dict[str, Any], id: str | None
+    message: InferenceRequest | InferenceResponse, events: Mapping[str, Any], id: str | None
 ) -> None:
     if message.parameters is None:
         message.parameters = Parameters()

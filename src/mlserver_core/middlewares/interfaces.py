@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
 from mlserver_core.settings import ModelSettings
 from mlserver_core.types import InferenceRequest, InferenceResponse
@@ -11,7 +11,13 @@ from mlserver_core.types.context import RequestContext
 #: Answers a request; what a middleware wraps, and what it returns.
 Infer = Callable[[InferenceRequest, RequestContext], Awaitable[InferenceResponse]]
 
-#: Makes an ``Infer`` of the one below it.
+#: Answers a stream of requests.
+InferStream = Callable[
+    [AsyncIterator[InferenceRequest], RequestContext], AsyncGenerator[InferenceResponse, None]
+]
+
+#: Makes an ``Infer`` of the one below it. One that also has a method ``stream``, which makes an
+#: ``InferStream`` of the one below it, stands around streams too.
 Middleware = Callable[[Infer], Infer]
 
 #: Makes the middleware of one model. Called at load, never while serving.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,9 +10,10 @@ from pathlib import Path
 import attrs
 
 from mlserver_core.errors import SettingsError, named
-from mlserver_core.repositories.interfaces import Listing
+from mlserver_core.repositories.interfaces import Listing, Unreadable
 from mlserver_core.settings import ModelSettings
-from mlserver_core.settings.loading import load_implicit_model, load_model_settings
+from mlserver_core.settings.loading import Loaded, load_implicit_model, load_model_settings
+from mlserver_core.settings.sources import read_json
 
 SETTINGS_FILE = "model-settings.json"
 
@@ -33,38 +35,55 @@ class FolderRepository:
     dotenv: Path | None = None
     strict: bool = False
 
-    def list(self) -> Listing:
-        """The models found, in order of their paths.
+    async def list(self) -> Listing:
+        """The models found, in order of their paths; the folder is read in a thread."""
+        return await asyncio.to_thread(self.read)
 
-        Raises:
-            SettingsError: names every file and key that cannot be used.
-        """
+    async def find(self, name: str) -> Listing:
+        """The versions of one model."""
+        return (await self.list()).of(name)
+
+    def read(self) -> Listing:
+        """As ``list``, for code that is not ``async``."""
         models: dict[tuple[str, str | None], ModelSettings] = {}
         warnings: list[str] = []
-        problems: list[str] = []
-        for path in find_settings(self.root):
+        unreadable: list[Unreadable] = []
+        paths = list(find_settings(self.root))
+        for path in paths:
             try:
-                loaded = load_model_settings(
-                    path, self.environ, dotenv=self.dotenv, strict=self.strict
-                )
+                loaded = self._read_model(path, models)
             except SettingsError as error:
-                problems += error.problems
+                unreadable.append(Unreadable(_name_in(path), error.problems))
                 continue
-            model = loaded.value
             warnings += loaded.warnings
-            other = models.setdefault((model.name, model.version), model)
-            if other is not model:
-                problems.append(
-                    f"{path}: model {named(model.name, model.version)} is also "
-                    f"described by {other.source}; give one of them another name or version"
-                )
-        if problems:
-            raise SettingsError(tuple(problems))
-        if not models:
+            models[loaded.value.name, loaded.value.version] = loaded.value
+        if not paths:
             implicit = load_implicit_model(self.environ, dotenv=self.dotenv, strict=self.strict)
             if implicit is not None:
                 return Listing((implicit.value,), implicit.warnings)
-        return Listing(tuple(models.values()), tuple(warnings))
+        return Listing(tuple(models.values()), tuple(warnings), tuple(unreadable))
+
+    def _read_model(
+        self, path: Path, others: Mapping[tuple[str, str | None], ModelSettings]
+    ) -> Loaded[ModelSettings]:
+        loaded = load_model_settings(path, self.environ, dotenv=self.dotenv, strict=self.strict)
+        key = loaded.value.name, loaded.value.version
+        if key in others:
+            problem = (
+                f"{path}: model {named(*key)} is also described by "
+                f"{others[key].source}; give one of them another name or version"
+            )
+            raise SettingsError((problem,))
+        return loaded
+
+
+def _name_in(path: Path) -> str:
+    """The name that settings which cannot be used would give their model."""
+    try:
+        name = read_json(path).get("name")
+    except SettingsError:
+        name = None
+    return name if name and isinstance(name, str) else path.absolute().parent.name
 
 
 def find_settings(root: Path) -> Iterator[Path]:

@@ -10,26 +10,53 @@ from mlserver_core.settings import ModelSettings
 
 
 @attrs.frozen
+class Unreadable:
+    """A model whose settings cannot be used.
+
+    Attributes:
+        name: the model's name as far as it can be told, such as its folder's.
+        problems: what is wrong, one sentence each.
+    """
+
+    name: str
+    problems: tuple[str, ...]
+
+
+@attrs.frozen
 class Listing:
     """The models of a repository at one moment.
 
     Attributes:
         models: settings of each model, one entry per version.
         warnings: what the operator should know, one sentence each.
+        unreadable: models that are there but whose settings cannot be used.
     """
 
     models: tuple[ModelSettings, ...]
     warnings: tuple[str, ...] = ()
+    unreadable: tuple[Unreadable, ...] = ()
+
+    def of(self, name: str) -> Listing:
+        """What it says of the model of that name."""
+        return attrs.evolve(
+            self,
+            models=tuple(model for model in self.models if model.name == name),
+            unreadable=tuple(each for each in self.unreadable if each.name == name),
+        )
 
 
 class Repository(Protocol):
     """A place that models are listed from."""
 
-    def list(self) -> Listing:
-        """The models that are there now.
+    async def list(self) -> Listing:
+        """The models that are there now. Whatever it raises is logged, and at start ends the
+        server.
+        """
 
-        Raises:
-            SettingsError: settings of some model cannot be used; lists every problem.
+    async def find(self, name: str) -> Listing:
+        """Every version of one model that is there now; an empty listing when there is none.
+
+        Most repositories return ``(await self.list()).of(name)``.
         """
 
 

@@ -15,6 +15,7 @@ from mlserver_core.rest.request_id import add_request_id
 from mlserver_core.settings import Settings
 
 _MODEL = "/v2/models/{model_name}"
+_REPOSITORY = "/v2/repository/models/{model_name}"
 _VERSION = _MODEL + "/versions/{model_version}"
 
 
@@ -31,10 +32,8 @@ def make_app(settings: Settings, engine: InferenceEngine) -> web.Application:
         app.router.add_get(model + "/ready", health.get_model_ready)
         app.router.add_post(model + "/infer", post_infer)
     app.router.add_post("/v2/repository/index", repository.post_index)
-    for action in ("load", "unload"):
-        app.router.add_post(
-            f"/v2/repository/models/{{model_name}}/{action}", repository.post_load_or_unload
-        )
+    app.router.add_post(_REPOSITORY + "/load", repository.post_load)
+    app.router.add_post(_REPOSITORY + "/unload", repository.post_unload)
     return app
 
 

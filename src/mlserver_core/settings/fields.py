@@ -9,6 +9,9 @@ import attrs
 
 from mlserver_core.types.converter import show
 
+#: Characters; as file systems have it.
+_LONGEST_NAME = 255
+
 
 class Effect(enum.Enum):
     """What setting a setting does today."""
@@ -62,3 +65,15 @@ def port(_: object, __: attrs.Attribute[Any], value: Any) -> None:
     """A validator for TCP port numbers; 0 asks the system for a free one."""
     if not 0 <= value <= 65535:
         raise ValueError(f"expected a port from 0 to 65535, got {value}")
+
+
+def url_segment(_: object, __: attrs.Attribute[Any], value: Any) -> None:
+    """A validator for names that stand in URLs and may not lead anywhere else; raises
+    ValueError.
+    """
+    if value is None:
+        return
+    if value in (".", "..") or any(letter in "/\\" or ord(letter) < 0x20 for letter in value):
+        raise ValueError(f"expected a name without slashes and control characters, got {value!r}")
+    if len(value) > _LONGEST_NAME:
+        raise ValueError(f"expected a name of at most {_LONGEST_NAME} characters")

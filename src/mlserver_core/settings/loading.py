@@ -116,7 +116,10 @@ def load_model_settings(
     loaded = _load_model(Source(name=str(path), values=values), environ, dotenv, strict=strict)
     model = loaded.value
     model.source = path.absolute()  # not resolved: the model is where its link stands
-    model.name = model.name or model.source.parent.name
+    try:
+        model.name = model.name or model.source.parent.name
+    except ValueError as error:  # the folder's name is no name for a model
+        raise SettingsError((f"{path}: name: {error}",)) from None
     if model.parameters is None:
         model.parameters = ModelParameters()
     if model.parameters.uri is None:

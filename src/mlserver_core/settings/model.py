@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from mlserver_core.settings.fields import Effect, at_least, setting
+from mlserver_core.settings.fields import Effect, at_least, setting, url_segment
 from mlserver_core.types import MetadataTensor
 from mlserver_core.types.converter import structure
 from mlserver_core.types.open_names import OpenNames
@@ -24,7 +24,7 @@ class ModelParameters(OpenNames):
     """
 
     uri: str | None = setting("The artifact: a file, a folder or a URI.", default=None)
-    version: str | None = setting("The version served.", default=None)
+    version: str | None = setting("The version served.", default=None, validator=url_segment)
     content_type: str | None = setting("Codec of requests that name none.", default=None)
     format: str | None = setting("Format of the artifact, where it is not plain.", default=None)
     extra: dict[str, Any] = setting("Settings of the runtime.", factory=dict)
@@ -72,7 +72,9 @@ class ModelSettings:
     implementation: Any = setting(
         "Runtime: a registered name (sklearn), or the dotted path of an MLModel subclass."
     )
-    name: str = setting("Name in URLs; the folder's name when absent.", default="")
+    name: str = setting(
+        "Name in URLs; the folder's name when absent.", default="", validator=url_segment
+    )
     platform: str = setting("Shown in metadata.", default="")
     versions: list[str] = setting("Shown in metadata.", factory=list)
     inputs: list[MetadataTensor] = setting("Input tensors.", factory=list, converter=_to_tensors)

@@ -70,10 +70,10 @@ class Settings:
     # What is served, and to whom
     model_repository_root: str = setting("Folder with the models.", default=".")
     model_repository_implementation: str | None = setting(
-        "Dotted path of a custom repository class.", LATER, default=None
+        "Dotted path of a custom repository class.", default=None
     )
     model_repository_implementation_args: dict[str, Any] = setting(
-        "Arguments of the custom repository class.", LATER, factory=dict
+        "Arguments of the custom repository class.", factory=dict
     )
     load_models_at_startup: bool = setting("Load every model found at start.", default=True)
     on_load_error: str = setting(

@@ -1,0 +1,50 @@
+"""What the code of a model finds around it while it works."""
+
+from __future__ import annotations
+
+import contextvars
+from typing import Any
+
+import attrs
+
+from mlserver_core.engine.module_space import ModuleSpace, current_space
+from mlserver_core.types.context import RequestContext, current_request
+
+
+@attrs.frozen(eq=False)
+class ModelContext:
+    """What belongs to one loaded model.
+
+    Attributes:
+        space: the modules of its folder, if it has one.
+    """
+
+    space: ModuleSpace | None = None
+
+    def around(self, request: RequestContext | None = None) -> Around:
+        """Inside, in this thread or task, plain names mean the model's modules.
+
+        Args:
+            request: what the model works for, if it is a request.
+        """
+        return Around(((current_space, self.space), (current_request, request)))
+
+
+class Around:
+    """Sets context variables inside a ``with``.
+
+    A class, since this stands on the way of every request and a generator costs four times as
+    much.
+    """
+
+    __slots__ = ("_tokens", "_values")
+
+    def __init__(self, values: tuple[tuple[contextvars.ContextVar[Any], Any], ...]) -> None:
+        self._values = values
+
+    def __enter__(self) -> None:
+        self._tokens = [variable.set(value) for variable, value in self._values]
+
+    def __exit__(self, *_: object) -> None:
+        for (variable, _value), token in zip(self._values, self._tokens, strict=True):
+            variable.reset(token)

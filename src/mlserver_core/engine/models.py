@@ -1,0 +1,291 @@
+"""The models of one server: brings them up, replaces them and takes them down."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import logging
+from collections.abc import Iterable
+from weakref import WeakValueDictionary
+
+import attrs
+
+from mlserver_core.engine.failures import cut_paths
+from mlserver_core.engine.lifecycle import LiveModel, Parts, discard, load
+from mlserver_core.engine.model_table import ModelEntry, ModelTable
+from mlserver_core.engine.retirement import Retirement
+from mlserver_core.engine.route_table import RouteTable
+from mlserver_core.engine.tasks import Tasks
+from mlserver_core.errors import (
+    ModelLoadError,
+    ModelNotFound,
+    RuntimeFailed,
+    named,
+)
+from mlserver_core.hooks.manager import PluginManager
+from mlserver_core.repositories.interfaces import Listing, Repository, Unreadable
+from mlserver_core.settings import ModelSettings, Settings
+from mlserver_core.types import State
+
+logger = logging.getLogger("mlserver")
+
+Key = tuple[str, "str | None"]
+
+
+@attrs.define(eq=False)
+class Models:
+    """Loads, reloads and unloads models, and knows their states.
+
+    What is done to one model is done one after the other; different models do not wait for each
+    other. The work goes on where the caller who asked for it leaves.
+
+    Attributes:
+        settings: the server's.
+        table: the models that are known right now.
+        routes: the custom handlers of those that serve.
+        repository: where models come from; set before the first load by name.
+    """
+
+    settings: Settings
+    _parts: Parts
+    _plugins: PluginManager
+    table: ModelTable = attrs.field(factory=ModelTable, init=False)
+    routes: RouteTable = attrs.field(factory=RouteTable, init=False)
+    repository: Repository | None = attrs.field(default=None, init=False)
+    _live: dict[Key, LiveModel] = attrs.field(factory=dict, init=False)
+    _retirement: Retirement = attrs.field(
+        default=attrs.Factory(lambda self: Retirement(self._unloaded), takes_self=True), init=False
+    )
+    _tasks: Tasks = attrs.field(factory=Tasks, init=False)
+    _locks: WeakValueDictionary[str, asyncio.Lock] = attrs.field(
+        factory=WeakValueDictionary, init=False
+    )
+    _started: bool = attrs.field(default=False, init=False)
+
+    @property
+    def stopping(self) -> bool:
+        """Does it load no more?"""
+        return self._tasks.stopping
+
+    def ready(self) -> bool:
+        """Can every model answer that the server is meant to serve?"""
+        expected = (entry for entry in self.table if entry.expected)
+        return self._started and not self.stopping and all(entry.ready for entry in expected)
+
+    async def load_all(
+        self, models: Iterable[ModelSettings], unreadable: Iterable[Unreadable] = ()
+    ) -> list[ModelLoadError]:
+        """Loads models side by side; to be called once, at start.
+
+        Args:
+            models: what to load.
+            unreadable: models that are expected too, but whose settings cannot be used.
+
+        Returns:
+            What failed; it stays listed with its reason. Empty when ``stop_loading`` came first.
+        """
+        models = [copy.copy(model) for model in models]  # the server writes into its own
+        for model in models:
+            self._put(ModelEntry(settings=model, state=State.LOADING))
+        failed = [
+            self._failed(ModelSettings(name=each.name, implementation=""), "; ".join(each.problems))
+            for each in unreadable
+        ]
+        by_name: dict[str, list[ModelSettings]] = {}
+        for model in models:
+            by_name.setdefault(model.name, []).append(model)
+        loads = [self._tasks.start(self._load_versions(*each)) for each in by_name.items()]
+        if loads:
+            await asyncio.wait(loads)
+        if self.stopping:
+            return []
+        self._started = True
+        return failed + [error for task in loads for error in task.result()]
+
+    async def load(self, name: str) -> None:
+        """Loads every version of a model that the repository has now, and unloads those that
+        it has no more.
+
+        A version that is loaded already serves until its successor does; the requests it works
+        on are finished before it is unloaded. When a load fails, what served before goes on.
+
+        Raises:
+            ModelNotFound: the repository has no such model.
+            RuntimeFailed: a version failed to load; says why.
+            Unavailable: the server is stopping.
+        """
+        await self._tasks.finish(self._load_named(name))
+
+    async def unload(self, name: str) -> None:
+        """Takes every version of a model out of service, and unloads it once the requests it
+        works on are finished.
+
+        Raises:
+            ModelNotFound: no such model is known.
+            Unavailable: the server is stopping.
+        """
+        await self._tasks.finish(self._unload_named(name))
+
+    async def stop_loading(self) -> None:
+        """The server is no longer ready, and loads that are under way are given up."""
+        await self._tasks.stop()
+
+    async def unload_all(self, seconds: float | None = None) -> None:
+        """Unloads every model, newest first.
+
+        Args:
+            seconds: how long one may take; one that takes longer, or fails, is logged and left.
+        """
+        busy = await self._retirement.end(seconds)
+        for live in [*reversed(self._live.values()), *busy]:
+            entry = self.table.get(live.settings.name, live.settings.version)
+            if entry is not None:
+                self._put(attrs.evolve(entry, state=State.UNAVAILABLE, serving=None))
+            try:
+                await asyncio.wait_for(discard(live), seconds)
+            except asyncio.TimeoutError:
+                logger.warning(
+                    "Model %r did not unload within %s seconds", live.settings.name, seconds
+                )
+            self._plugins.notify("mlserver_model_unloaded", model=live.model)
+        self._live.clear()
+
+    async def _load_versions(
+        self, name: str, versions: Iterable[ModelSettings]
+    ) -> list[ModelLoadError]:
+        async with self._lock(name):
+            outcomes = await asyncio.gather(*map(self._load, versions))
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    async def _load_named(self, name: str) -> None:
+        async with self._lock(name):
+            listing = await self._find(name)
+            # One after the other: a load may need much more memory than what it leaves.
+            outcomes = [await self._load(copy.copy(model)) for model in listing.models]
+            reasons = [str(outcome) for outcome in outcomes if outcome is not None]
+            reasons += [text for each in listing.unreadable for text in each.problems]
+            if reasons:
+                raise RuntimeFailed(cut_paths("; ".join(reasons)))
+            found = {model.version or "" for model in listing.models}
+            for entry in self.table.entries(name):
+                if (entry.settings.version or "") not in found:
+                    self._take_down(entry)
+
+    async def _unload_named(self, name: str) -> None:
+        async with self._lock(name):
+            entries = self.table.entries(name)
+            if not entries:
+                raise ModelNotFound(name)
+            retired = [self._take_down(entry) for entry in entries]
+        # Outside the lock: a model that never finishes its work holds up no new load.
+        await asyncio.gather(*map(asyncio.shield, filter(None, retired)))
+
+    async def _find(self, name: str) -> Listing:
+        if self.repository is None:
+            raise ModelNotFound(name)
+        try:
+            listing = await self.repository.find(name)
+        except Exception as error:
+            logger.exception("The model repository failed to find %r", name)
+            raise RuntimeFailed(
+                cut_paths(f"the model repository failed: {type(error).__name__}: {error}")
+            ) from error
+        for warning in listing.warnings:
+            logger.warning("%s", warning)
+        if not listing.models and not listing.unreadable:
+            raise ModelNotFound(name)
+        return listing
+
+    async def _load(self, model_settings: ModelSettings) -> ModelLoadError | None:
+        known = self.table.get(model_settings.name, model_settings.version)
+        if known is None or known.serving is None:
+            self._put(ModelEntry(settings=model_settings, state=State.LOADING))
+        try:
+            live = await load(model_settings, self._parts, self.settings)
+            await self._check_routes(live)
+        except ModelLoadError as error:
+            return self._failed(model_settings, error.message, error.__cause__, known)
+        except asyncio.CancelledError as error:
+            if self.stopping:
+                raise
+            text = "CancelledError: the runtime cancelled its own work"
+            return self._failed(model_settings, text, error, known)
+        self._serve(live)
+        return None
+
+    async def _check_routes(self, live: LiveModel) -> None:
+        found = self.routes.conflict(live.serving.routes)
+        if found is None:
+            return
+        await discard(live)
+        route, other = found
+        raise ModelLoadError(
+            live.settings.name,
+            f"the custom handler {route.handler!r} answers {' '.join(route.key)}, as "
+            f"{other.handler!r} of model {named(other.model, other.version)} does; give one of "
+            "them another rest_path",
+        )
+
+    def _serve(self, live: LiveModel) -> None:
+        settings = live.settings
+        key = settings.name, settings.version
+        before = self._live.pop(key, None)
+        self._live[key] = live
+        self._plugins.notify("mlserver_model_loaded", model=live.model)
+        self._put(ModelEntry(settings=settings, state=State.READY, serving=live.serving))
+        if before is not None:
+            self._retirement.add(before)
+
+    def _failed(
+        self,
+        settings: ModelSettings,
+        reason: str,
+        cause: BaseException | None = None,
+        known: ModelEntry | None = None,
+    ) -> ModelLoadError:
+        where = f" ({settings.source})" if settings.source else ""
+        # The traceback is the cause's, where the runtime raised; else there is none to show.
+        logger.error("Model %r%s failed to load: %s", settings.name, where, reason, exc_info=cause)
+        if known is not None and known.serving is not None:
+            entry = attrs.evolve(known, reason=f"the last load failed: {reason}")
+        else:
+            expected = not self._started or (known is not None and known.expected)
+            entry = ModelEntry(
+                settings=settings, state=State.UNAVAILABLE, reason=reason, expected=expected
+            )
+        self._put(entry)
+        return ModelLoadError(settings.name, reason)
+
+    def _take_down(self, entry: ModelEntry) -> asyncio.Task[None] | None:
+        """Takes a version out of service; the task ends when it is unloaded."""
+        live = self._live.pop((entry.settings.name, entry.settings.version), None)
+        if live is None:
+            self._forget(entry)
+            return None
+        leaving = attrs.evolve(entry, state=State.UNLOADING, expected=False, serving=None)
+        self._put(leaving)
+        return self._retirement.add(live)
+
+    def _unloaded(self, live: LiveModel) -> None:
+        entry = self.table.get(live.settings.name, live.settings.version)
+        if entry is not None and entry.state is State.UNLOADING:
+            self._forget(entry)
+        self._plugins.notify("mlserver_model_unloaded", model=live.model)
+
+    def _put(self, entry: ModelEntry) -> None:
+        before = self.table.get(entry.settings.name, entry.settings.version)
+        self.table = self.table.with_entry(entry)
+        self._index_routes(before, entry)
+
+    def _forget(self, entry: ModelEntry) -> None:
+        self.table = self.table.without(entry)
+        self._index_routes(entry)
+
+    def _index_routes(self, *changed: ModelEntry | None) -> None:
+        """Of the versions of a model the newest answers, as it does requests for inference."""
+        if any(entry and entry.serving and entry.serving.routes for entry in changed):
+            serving = [entry.serving for entry in reversed(list(self.table)) if entry.serving]
+            self.routes = RouteTable.of(route for each in serving for route in each.routes)
+
+    def _lock(self, name: str) -> asyncio.Lock:
+        return self._locks.setdefault(name, asyncio.Lock())

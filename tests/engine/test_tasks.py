@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from mlserver_core.engine.tasks import Tasks
+from mlserver_core.errors import Unavailable
+
+
+async def test_finish_returns_what_the_work_returns_and_raises_what_it_raises():
+    async def work():
+        return 7
+
+    async def failing():
+        raise KeyError("x")
+
+    tasks = Tasks()
+    assert await tasks.finish(work()) == 7
+    with pytest.raises(KeyError):
+        await tasks.finish(failing())
+
+
+async def test_work_goes_on_when_its_caller_is_cancelled():
+    entered, go, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def work():
+        entered.set()
+        await go.wait()
+        done.set()
+        raise ValueError("nobody is left to hear this")
+
+    caller = asyncio.ensure_future(Tasks().finish(work()))
+    await entered.wait()
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    go.set()
+    await done.wait()
+
+
+async def test_stop_gives_up_work_and_tells_who_waits_for_it():
+    entered = asyncio.Event()
+
+    async def work():
+        entered.set()
+        await asyncio.Event().wait()
+
+    tasks = Tasks()
+    caller = asyncio.ensure_future(tasks.finish(work()))
+    await entered.wait()
+    await tasks.stop()
+    with pytest.raises(Unavailable):
+        await caller
+    with pytest.raises(Unavailable):
+        await tasks.finish(work())
