@@ -56,12 +56,14 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     """Turns whatever a handler raises into an error answer; the boundary of this transport."""
     try:
         return await handler(request)
-    except Exception as error:  # noqa: BLE001  # the boundary
+    except Exception as error:  # noqa: BLE001  # told to the client and the log
         if isinstance(error, web.HTTPNotFound):
             location = await without_slash(request)
             if location is not None:
                 return redirect(location)
         status, text = explain(request, error)
+        if is_client_gone(request):
+            status, text = 499, "the client has gone away"
         log_error(request, error, status, text)
         answer = to_response(status, text)
         if status in (429, 503):
@@ -69,6 +71,11 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         if isinstance(error, web.HTTPException) and "Allow" in error.headers:
             answer.headers["Allow"] = error.headers["Allow"]
         return answer
+
+
+def is_client_gone(request: web.Request) -> bool:
+    """Is there nobody left to answer?"""
+    return request.transport is None or request.transport.is_closing()
 
 
 def explain(request: web.Request, error: Exception) -> tuple[int, str]:
@@ -92,7 +99,7 @@ def log_error(request: web.Request, error: Exception, status: int, text: str) ->
     level = logging.INFO
     if status >= 500:
         level = logging.WARNING if status in (501, 503, 504) else logging.ERROR
-    ours = not isinstance(error, (MLServerError, web.HTTPException, web.RequestPayloadError))
+    known = isinstance(error, (MLServerError, web.HTTPException, web.RequestPayloadError))
     logger.log(
         level,
         "%s %s: %d, request %s: %s",
@@ -101,7 +108,7 @@ def log_error(request: web.Request, error: Exception, status: int, text: str) ->
         status,
         header_value(request_id(request)),
         one_line(text),
-        exc_info=error if ours else None,
+        exc_info=None if known or status < 500 else error,
     )
 
 

@@ -19,9 +19,11 @@ async def without_slash(request: web.Request) -> str | None:
         return None
     url = request.rel_url.with_path(shorter, encoded=True)
     match = await request.app.router.resolve(request.clone(rel_url=url))
-    if match.http_exception is not None and match.http_exception.status == 404:
+    engine = request.app[ENGINE]
+    missing = match.http_exception is not None and match.http_exception.status == 404
+    if missing and not engine.route_methods(url.path):
         return None
-    root = request.app[ENGINE].settings.root_path.strip("/")
+    root = engine.settings.root_path.strip("/")
     query = request.rel_url.raw_query_string
     return (f"/{root}" if root else "") + shorter + (f"?{query}" if query else "")
 

@@ -14,6 +14,7 @@ from mlserver_core.engine.listening import cannot_listen, shown_host
 from mlserver_core.rest.app import make_app
 from mlserver_core.rest.errors import to_response
 from mlserver_core.rest.request_id import HEADER
+from mlserver_core.rest.streams import STREAMS
 from mlserver_core.settings import Settings
 
 #: Seconds; aiohttp takes 0 for "for ever".
@@ -64,7 +65,7 @@ class RestTransport:
     settings: Settings
     engine: InferenceEngine
     port: int = attrs.field(default=0, init=False)
-    _runner: web.AppRunner | None = attrs.field(default=None, init=False)
+    _runner: _Runner | None = attrs.field(default=None, init=False)
     _site: web.TCPSite | None = attrs.field(default=None, init=False)
 
     @property
@@ -102,6 +103,7 @@ class RestTransport:
         """Closes every connection, once its answers are written, and after ``seconds`` anyway."""
         if self._runner is None:
             return
+        self._runner.app[STREAMS].end()
         server = self._runner.server
         if server is not None:
             server.pre_shutdown()
