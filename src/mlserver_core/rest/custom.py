@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from mlserver_core.engine.route_table import RouteMatch
+from mlserver_core.errors import RuntimeFailed
 from mlserver_core.rest.binding import Plan, make_plan
 from mlserver_core.rest.health import to_json
 from mlserver_core.rest.infer import context_of, take_headers
@@ -19,6 +20,8 @@ from mlserver_core.types import InferenceResponse
 from mlserver_core.types.converter import dump
 from mlserver_core.wire.json import encode_response
 
+#: What a handler that reads the body by itself meets, and is the client's mistake.
+_ABOUT_BODY = (web.HTTPRequestEntityTooLarge, web.RequestPayloadError)
 #: What is known of a handler, for as long as its model is loaded.
 PLANS: web.AppKey[WeakKeyDictionary[Callable[..., Any], Plan]] = web.AppKey(
     "plans", WeakKeyDictionary
@@ -49,7 +52,12 @@ async def _call(request: web.Request, match: RouteMatch) -> web.StreamResponse:
         method = match.route.custom.rest_method
         plan = plans[match.handler] = make_plan(match.handler, method, match.variables)
     arguments = await plan.bind(request, match.variables)
-    result = await request.app[ENGINE].call_route(match, arguments, context_of(request))
+    try:
+        result = await request.app[ENGINE].call_route(match, arguments, context_of(request))
+    except RuntimeFailed as error:
+        if isinstance(error.__cause__, _ABOUT_BODY):
+            raise error.__cause__ from None
+        raise
     if isinstance(result, InferenceResponse) and not result.model_name:
         result = result.model_copy(update={"model_name": match.route.model})
     return to_answer(result)
