@@ -63,9 +63,9 @@ class ServerProcess:
     def stop(self) -> int:
         """Sends SIGTERM, reads what is left and returns the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        rest, _ = self.process.communicate(timeout=30)
-        self.lines += rest.splitlines()
-        return self.process.returncode
+        with self.process.stdout as rest:  # communicate() would lose what readline() has ahead
+            self.lines += [line.rstrip("\n") for line in rest]
+        return self.process.wait(timeout=30)
 
 
 def start_server(folder: Path, *arguments: str, **environ: str) -> ServerProcess:

@@ -13,7 +13,16 @@ from mlserver_core.cli.main import Commands, make_commands
 from mlserver_core.errors import PluginError
 from mlserver_core.hooks.manager import PluginManager
 
-HEAVY = ("aiohttp", "grpclib", "betterproto", "google.protobuf", "sklearn", "pandas", "joblib")
+HEAVY = (
+    "aiohttp",
+    "grpclib",
+    "betterproto",
+    "google.protobuf",
+    "sklearn",
+    "pandas",
+    "joblib",
+    "rich",
+)
 
 
 def test_help_lists_the_commands():
@@ -42,7 +51,9 @@ def test_an_unknown_command_is_refused():
     assert "strat" in refused.output
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["start", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["start", "--help"], ["infer", "--help"], ["--version"]]
+)
 def test_help_starts_no_server_stack(arguments):
     code = (
         "import sys\n"

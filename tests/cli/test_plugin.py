@@ -4,8 +4,8 @@ from mlserver_core.cli.main import Commands
 from mlserver_core.cli.plugin import mlserver_add_commands
 
 
-def test_the_built_in_commands_are_start_and_plugins():
+def test_the_built_in_commands_are_there():
     commands = Commands(name="mlserver")
     mlserver_add_commands(commands)
-    assert sorted(commands.commands) == ["plugins", "start"]
+    assert sorted(commands.commands) == ["infer", "plugins", "start"]
     assert all(command.help for command in commands.commands.values())

@@ -82,13 +82,35 @@ def test_unknown_model_is_not_found_also_when_asked_for_readiness(client):
         assert caught.value.status() == "StatusCode.NOT_FOUND"
 
 
-def test_stream_says_that_it_is_not_offered_yet(shared_server):
-    with grpc.insecure_channel(shared_server.grpc_address) as channel:
-        call = channel.stream_stream("/inference.GRPCInferenceService/ModelStreamInfer")
-        with pytest.raises(grpc.RpcError) as caught:
-            list(call(iter([b""])))
-    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
-    assert caught.value.details() == "streaming inference is not offered yet"
+@pytest.mark.parametrize("algorithm", ["gzip", "deflate"])
+def test_compressed_requests_are_answered(client, algorithm):
+    array = np.zeros((1, 300_000))
+    tensor = tritonclient.InferInput("x", list(array.shape), "FP64")
+    tensor.set_data_from_numpy(array)
+    result = client.infer("echo", [tensor], compression_algorithm=algorithm)
+    np.testing.assert_array_equal(result.as_numpy("x"), array)
+
+
+def test_compressed_request_above_the_limit_is_refused(serve, models_folder):
+    server = serve(models_folder, "--set", "grpc_max_message_length=100000")
+    with tritonclient.InferenceServerClient(server.grpc_address) as client:
+        tensor = tritonclient.InferInput("x", [1, 100_000], "FP64")
+        tensor.set_data_from_numpy(np.zeros((1, 100_000)))  # small on the wire
+        with pytest.raises(InferenceServerException, match="decompressed") as caught:
+            client.infer("echo", [tensor], compression_algorithm="gzip")
+        assert caught.value.status() == "StatusCode.RESOURCE_EXHAUSTED"
+
+
+def test_models_are_loaded_and_unloaded(serve, model_folder, tmp_path):
+    model_folder("first", implementation="echo")
+    server = serve(tmp_path)
+    model_folder("second", implementation="echo")
+    with tritonclient.InferenceServerClient(server.grpc_address) as client:
+        client.load_model("second", config="{}")
+        assert client.is_model_ready("second")
+        client.unload_model("second")
+        states = {item.name: item.state for item in client.get_model_repository_index().models}
+        assert states == {"first": "READY", "second": "UNAVAILABLE"}
 
 
 def test_metadata_goes_in_and_trailing_metadata_comes_out(shared_server):

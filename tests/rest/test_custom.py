@@ -344,6 +344,12 @@ def test_handlers_come_and_go_with_their_model(served, call):
     assert call(server, "GET", "/sync/x")[0] == 200
 
 
+def test_documentation_lists_them(ask):
+    _, document = ask("GET", "/v2/docs/dataplane.json")
+    assert set(document["paths"]["/both"]) == {"get", "post"}
+    assert document["paths"]["/files/{path}"]["get"]["summary"] == "files of model m"
+
+
 def test_of_two_models_with_one_path_the_second_does_not_load(serve, model_folder, tmp_path, call):
     for name in ("one", "two"):
         model_folder(name, SAME_PATH, implementation="models.Model")

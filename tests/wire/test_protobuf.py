@@ -553,7 +553,7 @@ def test_every_kind_of_parameter_is_written():
 
 @pytest.mark.parametrize(
     ("value", "kind"),
-    [([1], "list"), ({"a": 1}, "dict"), (None, "NoneType"), (2**64, "int"), (b"a", "bytes")],
+    [([1], "list"), ({"a": 1}, "dict"), (2**64, "int"), (b"a", "bytes")],
 )
 def test_a_parameter_that_grpc_cannot_carry_is_dropped_with_a_warning(caplog, value, kind):
     message = encoded(parameters={"mine": value, "other": 1})
@@ -562,9 +562,17 @@ def test_a_parameter_that_grpc_cannot_carry_is_dropped_with_a_warning(caplog, va
     assert [(record.levelno, record.getMessage()) for record in caplog.records] == [
         (
             logging.WARNING,
-            f"The response parameter 'mine' is a {kind}, which gRPC cannot carry; it is not sent",
+            f"The parameter 'mine' is a {kind}, which gRPC cannot carry; it is not sent",
         )
     ]
+
+
+def test_a_parameter_of_none_is_one_without_a_choice(caplog):
+    message = encoded(parameters={"nothing": None})
+
+    assert list(message.parameters) == ["nothing"]
+    assert message.parameters["nothing"].WhichOneof("parameter_choice") is None
+    assert caplog.records == []
 
 
 def test_a_parameter_that_is_no_text_does_not_stop_the_answer(caplog):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from mlserver_core.cli.infer import infer
 from mlserver_core.cli.plugins import plugins
 from mlserver_core.cli.start import start
 from mlserver_core.hooks import hookimpl
@@ -11,6 +12,7 @@ from mlserver_core.hooks import hookimpl
 
 @hookimpl
 def mlserver_add_commands(commands: click.Group) -> None:
-    """``start`` and ``plugins``."""
+    """``start``, ``infer`` and ``plugins``."""
     commands.add_command(start)
+    commands.add_command(infer)
     commands.add_command(plugins)

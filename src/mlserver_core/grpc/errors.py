@@ -6,6 +6,7 @@ import logging
 
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
+from grpclib.metadata import encode_grpc_message
 
 from mlserver_core.errors import ErrorCode, MLServerError, text_of
 
@@ -43,8 +44,10 @@ _BY_NUMBER = {
     503: Status.UNAVAILABLE,
     504: Status.DEADLINE_EXCEEDED,
 }
-#: Characters; clients refuse trailers above 8 KiB, and escapes may triple the length.
+#: Characters of a text, and bytes of it as it is sent, where escapes make up to 12 of one
+#: character: clients refuse trailers above 8 KiB.
 _LONGEST_TEXT = 2000
+_MOST_BYTES = 6000
 
 
 def to_grpc_error(error: Exception) -> GRPCError:
@@ -56,4 +59,11 @@ def to_grpc_error(error: Exception) -> GRPCError:
         status = STATUS[error.code]
     else:
         status = _BY_NUMBER.get(error.status_code, Status.UNKNOWN)
-    return GRPCError(status, text_of(error)[:_LONGEST_TEXT])
+    return GRPCError(status, _shorten(text_of(error)))
+
+
+def _shorten(text: str) -> str:
+    text = text[:_LONGEST_TEXT]
+    while len(encode_grpc_message(text)) > _MOST_BYTES:
+        text = text[: len(text) * 9 // 10]
+    return text

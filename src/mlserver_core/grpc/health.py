@@ -9,12 +9,10 @@ from typing import Any
 import attrs
 from grpclib.const import Cardinality, Handler, Status
 from grpclib.exceptions import GRPCError
-from grpclib.server import Stream
 
 from mlserver_core.engine.engine import InferenceEngine
-from mlserver_core.errors import MLServerError
-from mlserver_core.grpc.calls import Calls, receive
-from mlserver_core.grpc.errors import to_grpc_error
+from mlserver_core.grpc.call import Call
+from mlserver_core.grpc.calls import Calls
 from mlserver_core.grpc.messages import Messages
 
 NAME = "grpc.health.v1.Health"
@@ -51,26 +49,23 @@ class HealthService:
             ),
         }
 
-    async def check(self, message: Any, stream: Any) -> tuple[Any, Mapping[str, Any]]:
+    async def check(self, message: Any, call: Call) -> tuple[Any, Mapping[str, Any]]:
         """The state now; NOT_FOUND for a service that is not here."""
         status = self._status(message.service)
         if status == SERVICE_UNKNOWN:
             raise GRPCError(Status.NOT_FOUND, f"there is no service {message.service!r}")
         return self._reply(status), {}
 
-    async def watch(self, stream: Stream[Any, Any]) -> None:
+    async def watch(self, call: Call) -> None:
         """The state now, and again whenever it has changed, until the client leaves."""
         request_type = self.messages.get("grpc.health.v1.HealthCheckRequest")
-        try:
-            message = await receive(stream, request_type, self.calls.limit)
-        except MLServerError as error:
-            raise to_grpc_error(error) from error
+        message = await call.receive(request_type, self.calls.limit)
         service = message.service if message is not None else ""
         sent = None
         while True:
             status = self._status(service)
             if status != sent:
-                await stream.send_message(self._reply(status))
+                await call.send_message(self._reply(status))
                 sent = status
             await asyncio.sleep(_PERIOD)
 

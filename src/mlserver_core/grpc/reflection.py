@@ -7,11 +7,8 @@ from typing import Any
 
 import attrs
 from grpclib.const import Cardinality, Handler, Status
-from grpclib.server import Stream
 
-from mlserver_core.errors import MLServerError
-from mlserver_core.grpc.calls import receive
-from mlserver_core.grpc.errors import to_grpc_error
+from mlserver_core.grpc.call import Call
 from mlserver_core.grpc.messages import Messages
 
 _LIMIT = 64 * 1024
@@ -42,14 +39,11 @@ class ReflectionService:
             )
         }
 
-    async def describe(self, stream: Stream[Any, Any]) -> None:
+    async def describe(self, call: Call) -> None:
         """Answers each question of the stream."""
         request_type = self._class("ServerReflectionRequest")
-        try:
-            while (question := await receive(stream, request_type, _LIMIT)) is not None:
-                await stream.send_message(self.answer(question))
-        except MLServerError as error:
-            raise to_grpc_error(error) from error
+        while (question := await call.receive(request_type, _LIMIT)) is not None:
+            await call.send_message(self.answer(question))
 
     def answer(self, question: Any) -> Any:
         """The answer to one question; what is not known is an error in the answer."""

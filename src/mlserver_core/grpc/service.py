@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from contextlib import aclosing
 from typing import Any
 
 import attrs
 from grpclib.const import Cardinality, Handler
-from grpclib.server import Stream
 
 from mlserver_core.engine.engine import InferenceEngine
-from mlserver_core.errors import Unsupported
 from mlserver_core.grpc._generated import dataplane
-from mlserver_core.grpc.calls import Answer, Calls, read_headers
-from mlserver_core.grpc.errors import to_grpc_error
+from mlserver_core.grpc.call import Call
+from mlserver_core.grpc.calls import Answer, Calls, read_headers, to_metadata
 from mlserver_core.grpc.messages import Messages
-from mlserver_core.types import MetadataTensor, Parameters
+from mlserver_core.grpc.streamed_requests import StreamedRequests
+from mlserver_core.types import InferenceResponse, MetadataTensor, Parameters
 from mlserver_core.types.context import RequestContext
-from mlserver_core.wire.protobuf import INT64, UINT64, decode_request, encode_response
+from mlserver_core.wire.parameters import to_choices
+from mlserver_core.wire.protobuf import decode_request, encode_response
+
+logger = logging.getLogger("mlserver.grpc")
 
 NAME = "inference.GRPCInferenceService"
 #: The service that older clients call for the repository; its messages have the same fields.
@@ -44,8 +48,8 @@ class InferenceService:
         """The handlers by path, as grpclib asks for them."""
         repository = {
             "RepositoryIndex": self.repository_index,
-            "RepositoryModelLoad": self.load_or_unload,
-            "RepositoryModelUnload": self.load_or_unload,
+            "RepositoryModelLoad": self.load_model,
+            "RepositoryModelUnload": self.unload_model,
         }
         control = {
             "ServerLive": self.server_live,
@@ -77,20 +81,20 @@ class InferenceService:
             for name, answer in calls.items()
         }
 
-    async def server_live(self, message: Any, stream: Any) -> tuple[Any, Mapping[str, Any]]:
+    async def server_live(self, message: Any, call: Call) -> tuple[Any, Mapping[str, Any]]:
         """The process answers."""
         return dataplane.ServerLiveResponse(live=True), _NOTHING
 
-    async def server_ready(self, message: Any, stream: Any) -> tuple[Any, Mapping[str, Any]]:
+    async def server_ready(self, message: Any, call: Call) -> tuple[Any, Mapping[str, Any]]:
         """Can every expected model answer?"""
         return dataplane.ServerReadyResponse(ready=self.engine.ready()), _NOTHING
 
-    async def model_ready(self, message: Any, stream: Any) -> tuple[Any, Mapping[str, Any]]:
+    async def model_ready(self, message: Any, call: Call) -> tuple[Any, Mapping[str, Any]]:
         """Can this model answer?"""
         ready = self.engine.model_ready(message.name, message.version)
         return dataplane.ModelReadyResponse(ready=ready), _NOTHING
 
-    async def server_metadata(self, message: Any, stream: Any) -> tuple[Any, Mapping[str, Any]]:
+    async def server_metadata(self, message: Any, call: Call) -> tuple[Any, Mapping[str, Any]]:
         """Name, version and extensions of the server."""
         facts = self.engine.server_metadata()
         reply = dataplane.ServerMetadataResponse(
@@ -98,7 +102,7 @@ class InferenceService:
         )
         return reply, _NOTHING
 
-    async def model_metadata(self, message: Any, stream: Any) -> tuple[Any, Mapping[str, Any]]:
+    async def model_metadata(self, message: Any, call: Call) -> tuple[Any, Mapping[str, Any]]:
         """Versions and tensors of a model."""
         facts = await self.engine.metadata(message.name, message.version)
         reply = dataplane.ModelMetadataResponse(
@@ -111,27 +115,35 @@ class InferenceService:
         )
         return reply, _NOTHING
 
-    async def model_infer(
-        self, message: Any, stream: Stream[Any, Any]
-    ) -> tuple[Any, Mapping[str, Any]]:
+    async def model_infer(self, message: Any, call: Call) -> tuple[Any, Mapping[str, Any]]:
         """Inference; raw contents are answered with raw contents."""
         request, raw = decode_request(message)
-        context = RequestContext(transport="grpc", headers=read_headers(stream))
         response = await self.engine.infer(
-            message.model_name, message.model_version, request, context
+            message.model_name, message.model_version, request, _context(call)
         )
-        headers = None
-        if response.parameters is not None:
-            headers, response.parameters.headers = response.parameters.headers, None
-        reply = self.messages.get("inference.ModelInferResponse")()
-        encode_response(response, reply, raw=raw)
-        return reply, headers or _NOTHING
+        return self._reply(response, raw=raw)
 
-    async def model_stream_infer(self, stream: Stream[Any, Any]) -> None:
-        """Streams are not offered yet."""
-        raise to_grpc_error(Unsupported("streaming inference is not offered yet"))
+    async def model_stream_infer(self, call: Call) -> None:
+        """Inference both ways. The first message names the model, and is raw or typed for all.
 
-    async def repository_index(self, message: Any, stream: Any) -> tuple[Any, Mapping[str, Any]]:
+        Messages are read as the model asks for them and replies wait for the client to take
+        them, so each side holds the other up. The last reply's headers become the trailers.
+        """
+        requests = StreamedRequests(
+            call, self.messages.get("inference.ModelInferRequest"), self.calls.limit
+        )
+        first = await requests.begin()
+        self.calls.count(call)
+        responses = self.engine.infer_stream(
+            first.model_name, first.model_version, requests, _context(call)
+        )
+        async with aclosing(responses):
+            async for response in responses:
+                reply, headers = self._reply(response, raw=requests.raw)
+                call.trailers = to_metadata(headers)
+                await call.send_message(reply)
+
+    async def repository_index(self, message: Any, call: Call) -> tuple[Any, Mapping[str, Any]]:
         """The models and their states."""
         models = [
             dataplane.RepositoryIndexResponseModelIndex(
@@ -144,9 +156,36 @@ class InferenceService:
         ]
         return dataplane.RepositoryIndexResponse(models=models), _NOTHING
 
-    async def load_or_unload(self, message: Any, stream: Any) -> tuple[Any, Mapping[str, Any]]:
-        """Loading and unloading by a call are not offered yet."""
-        raise Unsupported("loading and unloading of models by a call is not offered yet")
+    async def load_model(self, message: Any, call: Call) -> tuple[Any, Mapping[str, Any]]:
+        """Loads a model, or loads it anew."""
+        _ignore_parameters(message)
+        await self.engine.load_model(message.model_name)
+        return dataplane.RepositoryModelLoadResponse(), _NOTHING
+
+    async def unload_model(self, message: Any, call: Call) -> tuple[Any, Mapping[str, Any]]:
+        """Unloads a model."""
+        _ignore_parameters(message)
+        await self.engine.unload_model(message.model_name)
+        return dataplane.RepositoryModelUnloadResponse(), _NOTHING
+
+    def _reply(self, response: InferenceResponse, *, raw: bool) -> tuple[Any, Mapping[str, Any]]:
+        """The message of a response, and the headers that it has no place for."""
+        headers = None
+        if response.parameters is not None:
+            headers, response.parameters.headers = response.parameters.headers, None
+        reply = self.messages.get("inference.ModelInferResponse")()
+        encode_response(response, reply, raw=raw)
+        return reply, headers or _NOTHING
+
+
+def _context(call: Call) -> RequestContext:
+    return RequestContext(transport="grpc", headers=read_headers(call), deadline=call.expires)
+
+
+def _ignore_parameters(message: Any) -> None:
+    if message.parameters:
+        names = ", ".join(sorted(message.parameters))
+        logger.debug("Load and unload take no parameters; ignored are %s", names)
 
 
 def _to_tensor(tensor: MetadataTensor) -> Any:
@@ -159,16 +198,7 @@ def _to_tensor(tensor: MetadataTensor) -> Any:
 
 
 def _to_parameters(parameters: Parameters | None) -> dict[str, Any]:
-    made = {}
-    for name, value in (parameters.to_plain() if parameters else {}).items():
-        if isinstance(value, bool):
-            made[name] = dataplane.InferParameter(bool_param=value)
-        elif isinstance(value, int) and value in INT64:
-            made[name] = dataplane.InferParameter(int64_param=value)
-        elif isinstance(value, int) and value in UINT64:
-            made[name] = dataplane.InferParameter(uint64_param=value)
-        elif isinstance(value, float):
-            made[name] = dataplane.InferParameter(double_param=value)
-        elif isinstance(value, str):
-            made[name] = dataplane.InferParameter(string_param=value)
-    return made
+    return {
+        name: dataplane.InferParameter(**({} if field is None else {field: value}))
+        for name, field, value in to_choices(parameters)
+    }

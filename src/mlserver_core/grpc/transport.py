@@ -10,7 +10,6 @@ from typing import Any
 
 import attrs
 from grpclib.encoding.base import CodecBase
-from grpclib.protocol import H2Protocol
 from grpclib.server import Server
 
 from mlserver_core.engine.engine import InferenceEngine
@@ -18,6 +17,8 @@ from mlserver_core.engine.in_flight import InFlight
 from mlserver_core.engine.listening import cannot_listen, shown_host
 from mlserver_core.grpc import health, service
 from mlserver_core.grpc.calls import Calls
+from mlserver_core.grpc.connection import GrpcConnection
+from mlserver_core.grpc.handling import CallHandler
 from mlserver_core.grpc.health import HealthService
 from mlserver_core.grpc.messages import load_messages
 from mlserver_core.grpc.reflection import ReflectionService
@@ -29,7 +30,7 @@ logger = logging.getLogger("mlserver.grpc")
 DEFAULT_LIMIT = 64 * 2**20
 #: Seconds between two looks at what is unsent.
 _PERIOD = 0.01
-#: Seconds that closed connections may take to be gone.
+#: Seconds that calls which are given up, and then closed connections, may take to be gone.
 _LONGEST_CLOSE = 1.0
 _REFLECTION = ("grpc.reflection.v1", "grpc.reflection.v1alpha")
 
@@ -57,12 +58,17 @@ class GrpcServer(Server):
         # With grpclib's "ascii" one header byte above 127 breaks off every call on the
         # connection; latin-1 reads any byte.
         self._h2_config.header_encoding = "latin-1"
-        self._protocols: weakref.WeakSet[H2Protocol] = weakref.WeakSet()
+        self._protocols: weakref.WeakSet[GrpcConnection] = weakref.WeakSet()
 
-    def _protocol_factory(self) -> H2Protocol:
-        protocol = super()._protocol_factory()
-        self._protocols.add(protocol)
-        return protocol
+    def _protocol_factory(self) -> GrpcConnection:
+        self.__gc_step__()
+        handler = CallHandler(
+            self._mapping, self._codec, self._status_details_codec, self.__dispatch__
+        )
+        self._handlers.add(handler)
+        connection = GrpcConnection(handler, self._config, self._h2_config)
+        self._protocols.add(connection)
+        return connection
 
     @property
     def port(self) -> int:
@@ -74,6 +80,13 @@ class GrpcServer(Server):
         """Takes no more connections; calls in flight go on."""
         if self._server is not None:
             self._server.close()
+
+    async def end_calls(self, seconds: float) -> None:
+        """Gives up what is still open; its clients are told, unless that takes ``seconds``."""
+        handlers = (each for each in self._handlers if isinstance(each, CallHandler))
+        ended = [task for handler in handlers for task in handler.end_calls()]
+        if ended:
+            await asyncio.wait(ended, timeout=seconds)
 
     def unsent(self) -> int:
         """Bytes that are written and not yet with the system."""
@@ -90,7 +103,7 @@ class GrpcServer(Server):
         for protocol in self._open():
             protocol.processor.close("the server stops")
 
-    def _open(self) -> list[H2Protocol]:
+    def _open(self) -> list[GrpcConnection]:
         made = (each for each in list(self._protocols) if hasattr(each, "processor"))
         return [each for each in made if not each.connection.is_closing()]
 
@@ -142,6 +155,7 @@ class GrpcTransport:
         server, self._server = self._server, None
         deadline = time.monotonic() + seconds
         await self._in_flight.drained(seconds)
+        await server.end_calls(_LONGEST_CLOSE)
         while server.unsent() and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(_PERIOD)  # nothing tells when a buffer is empty
         server.close()

@@ -7,10 +7,10 @@ from weakref import WeakKeyDictionary
 from aiohttp import web
 
 from mlserver_core.engine.engine import InferenceEngine
-from mlserver_core.rest import health, repository
+from mlserver_core.rest import docs, health, repository
 from mlserver_core.rest.compression import compress
 from mlserver_core.rest.cors import CrossOrigin
-from mlserver_core.rest.custom import PLANS, answer_custom
+from mlserver_core.rest.custom import PLANS, answer_custom, list_custom
 from mlserver_core.rest.errors import answer_errors
 from mlserver_core.rest.infer import post_infer
 from mlserver_core.rest.keys import ENGINE
@@ -42,6 +42,7 @@ def make_app(settings: Settings, engine: InferenceEngine) -> web.Application:
     app.router.add_post("/v2/repository/index", repository.post_index)
     app.router.add_post(_REPOSITORY + "/load", repository.post_load)
     app.router.add_post(_REPOSITORY + "/unload", repository.post_unload)
+    docs.add_routes(app, lambda: list_custom(engine))
     return app
 
 

@@ -10,12 +10,14 @@ import attrs
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from mlserver_core.engine.engine import InferenceEngine
 from mlserver_core.engine.route_table import RouteMatch
 from mlserver_core.errors import RuntimeFailed
 from mlserver_core.rest.binding import Plan, make_plan
 from mlserver_core.rest.health import to_json
 from mlserver_core.rest.infer import context_of, take_headers
 from mlserver_core.rest.keys import ENGINE
+from mlserver_core.rest.openapi.document import CustomPath
 from mlserver_core.types import InferenceResponse
 from mlserver_core.types.converter import dump
 from mlserver_core.wire.json import encode_response
@@ -61,6 +63,18 @@ async def _call(request: web.Request, match: RouteMatch) -> web.StreamResponse:
     if isinstance(result, InferenceResponse) and not result.model_name:
         result = result.model_copy(update={"model_name": match.route.model})
     return to_answer(result)
+
+
+def list_custom(engine: InferenceEngine) -> list[CustomPath]:
+    """The calls that the models bring along right now, for the documentation endpoints."""
+    return [
+        CustomPath(
+            method=route.custom.rest_method,
+            path=route.custom.rest_path.replace(":path}", "}"),
+            summary=f"{route.handler} of model {route.model}",
+        )
+        for route in engine.models.routes.routes
+    ]
 
 
 def to_answer(result: Any) -> web.StreamResponse:

@@ -98,7 +98,10 @@ class Settings:
     host: str = setting("Address every listener binds.", default="127.0.0.1")
     http_port: int = setting("Port of REST; 0 takes a free one.", default=8080, validator=port)
     grpc_port: int = setting("Port of gRPC; 0 takes a free one.", default=8081, validator=port)
-    root_path: str = setting("Path prefix a proxy strips.", LATER, default="")
+    root_path: str = setting(
+        "Path prefix that a proxy strips, put in front of the links of documentation pages.",
+        default="",
+    )
     cors_settings: CORSSettings | None = setting(
         "Cross-origin rules; see [REST](protocol.md#pages-of-other-sites).",
         default=None,

@@ -6,9 +6,7 @@ bytes of their field, so that no Python object is made per element.
 
 from __future__ import annotations
 
-import logging
-import re
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,16 +15,17 @@ from mlserver_core.types import (
     Datatype,
     InferenceRequest,
     InferenceResponse,
-    Parameters,
     RequestInput,
     RequestOutput,
+    ResponseOutput,
     TensorData,
 )
 from mlserver_core.types.datatypes import to_dtype
 from mlserver_core.wire.outputs import output_values
+from mlserver_core.wire.parameters import decode_parameters, encode_parameters
 from mlserver_core.wire.raw import decode_raw, encode_raw
 
-logger = logging.getLogger("mlserver")
+Tensor = TypeVar("Tensor", RequestInput, ResponseOutput)
 
 #: The field of InferTensorContents that holds a datatype; FP16 and BF16 have none.
 FIELDS = {
@@ -56,10 +55,6 @@ _VARINT: dict[str, np.dtype] = {
     "uint_contents": np.dtype("u4"),
     "uint64_contents": np.dtype("u8"),
 }
-_SURROGATE = re.compile("[\ud800-\udfff]")
-#: Integers that a parameter can hold.
-INT64 = range(-(2**63), 2**63)
-UINT64 = range(2**64)
 
 
 def decode_request(message: Any) -> tuple[InferenceRequest, bool]:
@@ -75,7 +70,7 @@ def decode_request(message: Any) -> tuple[InferenceRequest, bool]:
             "expected one per input"
         )
     inputs = [
-        _decode_input(tensor, raw[index] if raw else None)
+        decode_tensor(tensor, raw[index] if raw else None, RequestInput)
         for index, tensor in enumerate(message.inputs)
     ]
     outputs = [
@@ -117,49 +112,20 @@ def encode_response(response: InferenceResponse, message: Any, *, raw: bool) -> 
         if raw:
             message.raw_output_contents.append(encode_raw(values))
         else:
-            _fill_contents(tensor.contents, FIELDS[output.datatype], values)
+            fill_contents(tensor.contents, FIELDS[output.datatype], values)
 
 
-def decode_parameters(parameters: Any, where: str = "") -> Parameters | None:
-    """A map of InferParameter as parameters; None when it is empty."""
-    if not parameters:
-        return None
-    values = {}
-    for name, parameter in parameters.items():
-        choice = parameter.WhichOneof("parameter_choice")
-        values[name] = getattr(parameter, choice) if choice else None
-    try:
-        return Parameters.model_validate(values)
-    except InvalidRequest as error:
-        raise InvalidRequest(f"{where}parameters.{error}") from None
+def decode_tensor(tensor: Any, raw: bytes | None, cls: type[Tensor]) -> Tensor:
+    """An input or output tensor of a message.
 
+    Args:
+        tensor: the message.
+        raw: its buffer in the raw contents; None where its elements are typed.
+        cls: what to make of it.
 
-def encode_parameters(parameters: Parameters | None, target: Any) -> None:
-    """Puts the parameters that an InferParameter can hold into a map; warns of the others."""
-    for name, value in (parameters.to_plain() if parameters else {}).items():
-        _set_parameter(target, name, value.item() if isinstance(value, np.generic) else value)
-
-
-def _set_parameter(target: Any, name: str, value: Any) -> None:
-    if isinstance(value, bool):
-        target[name].bool_param = value
-    elif isinstance(value, int) and value in INT64:
-        target[name].int64_param = value
-    elif isinstance(value, int) and value in UINT64:
-        target[name].uint64_param = value
-    elif isinstance(value, float):
-        target[name].double_param = value
-    elif isinstance(value, str) and not _SURROGATE.search(value):
-        target[name].string_param = value
-    else:
-        logger.warning(
-            "The response parameter %r is a %s, which gRPC cannot carry; it is not sent",
-            name,
-            type(value).__name__,
-        )
-
-
-def _decode_input(tensor: Any, raw: bytes | None) -> RequestInput:
+    Raises:
+        InvalidRequest: names the tensor, what was expected and what came.
+    """
     try:
         datatype = Datatype(tensor.datatype)
     except ValueError:
@@ -177,7 +143,7 @@ def _decode_input(tensor: Any, raw: bytes | None) -> RequestInput:
         )
     else:
         data = decode_raw(tensor.name, datatype, shape, raw)
-    return RequestInput(
+    return cls(
         name=tensor.name,
         shape=shape,
         datatype=datatype,
@@ -228,7 +194,8 @@ def _prefix(number: int, size: int) -> bytes:
     return bytes(prefix)
 
 
-def _fill_contents(contents: Any, field: str, values: Any) -> None:
+def fill_contents(contents: Any, field: str, values: Any) -> None:
+    """Puts a flat array, or a list of ``bytes``, into one field of InferTensorContents."""
     contents.SetInParent()
     if field == "bytes_contents":
         contents.bytes_contents.extend(values)

@@ -1,0 +1,1 @@
+"""The parts of ``mlserver infer``: a file of requests in, a file of answers out."""

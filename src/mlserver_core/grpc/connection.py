@@ -1,0 +1,90 @@
+"""The HTTP/2 connection of one client: what it may send, and how much of it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+from grpclib.protocol import Connection, EventsProcessor, H2Protocol, _set_nodelay
+from h2.connection import H2Connection
+from h2.events import DataReceived, Event
+from h2.settings import SettingCodes, Settings
+
+from mlserver_core.grpc.handling import MOST_CALLS
+
+#: Bytes of one call that may wait to be read. A model that is slow with its stream holds its
+#: client up after so many.
+_STREAM_WINDOW = 4 * 2**20
+#: Bytes of a whole connection that may wait: streams that are held up leave room for others.
+_CONNECTION_WINDOW = 64 * 2**20
+#: Bytes of a frame. h2 keeps up to 64 frames of headers before it looks at them.
+_LARGEST_FRAME = 2**20
+#: Bytes of a call's headers, as HTTP/2 counts them (RFC 9113, section 6.5.2).
+_LARGEST_HEADERS = 64 * 2**10
+
+
+class _Settings(Settings):
+    """What a client is told. h2 would close the connection over one call too many.
+
+    A client may send that before it has read what it is told, so the handler refuses the call.
+    """
+
+    @property
+    def max_concurrent_streams(self) -> int:
+        return 2**32
+
+    @max_concurrent_streams.setter
+    def max_concurrent_streams(self, value: int) -> None:
+        self[SettingCodes.MAX_CONCURRENT_STREAMS] = value
+
+
+class _Connection(Connection):
+    """Tells the client why it is closed; grpclib leaves h2's last frame unsent."""
+
+    def close(self) -> None:
+        if not self.is_closing():
+            self.flush()
+        super().close()
+
+
+class _Processor(EventsProcessor):
+    """Takes what HTTP/2 allows and grpclib fails on."""
+
+    def process(self, event: Event) -> None:
+        # Frames of an unknown type have no meaning (RFC 9113, section 5.5).
+        if type(event) in getattr(self, "processors", ()):
+            super().process(event)
+
+    def process_data_received(self, event: DataReceived) -> None:
+        if event.flow_controlled_length:  # grpclib takes an empty frame for the end
+            super().process_data_received(event)
+
+
+class GrpcConnection(H2Protocol):
+    """grpclib's connection with limits, and with a window that one slow call cannot fill."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Says what the client may send, before it sends anything."""
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            _set_nodelay(sock)
+        made = H2Connection(config=self.h2_config)
+        made.local_settings = _Settings(
+            client=False,
+            initial_values={
+                SettingCodes.MAX_CONCURRENT_STREAMS: MOST_CALLS,
+                SettingCodes.MAX_HEADER_LIST_SIZE: _LARGEST_HEADERS,
+                SettingCodes.MAX_FRAME_SIZE: _LARGEST_FRAME,
+                SettingCodes.INITIAL_WINDOW_SIZE: _STREAM_WINDOW,
+            },
+        )
+        made.max_inbound_frame_size = _LARGEST_FRAME
+        made.decoder.max_header_list_size = _LARGEST_HEADERS
+        made.initiate_connection()
+        made.increment_flow_control_window(_CONNECTION_WINDOW - made.inbound_flow_control_window)
+        self.connection = _Connection(
+            made, cast("asyncio.Transport", transport), config=self.config
+        )
+        self.connection.flush()
+        self.connection.initialize()
+        self.processor = _Processor(self.handler, self.connection)

@@ -1,0 +1,1 @@
+"""OpenAPI documents of the server and of each model, made of the routes and the types."""

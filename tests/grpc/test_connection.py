@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import pytest
+
+from mlserver_core.grpc.messages import load_messages
+
+REQUEST = load_messages().get("inference.ModelInferRequest")
+LIVE = "/inference.GRPCInferenceService/ServerLive"
+
+#: Codes of HTTP/2's settings and errors (RFC 9113, sections 6.5.2 and 7).
+MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, MAX_HEADER_LIST_SIZE = 3, 4, 5, 6
+FRAME_SIZE_ERROR, REFUSED_STREAM, ENHANCE_YOUR_CALM = 6, 7, 11
+
+
+def test_client_is_told_the_limits(shared_server, connect, frame):
+    client = connect(shared_server)
+    client.call(frame(b""), LIVE)
+    assert client.settings[MAX_CONCURRENT_STREAMS] == 1024
+    assert client.settings[INITIAL_WINDOW_SIZE] == 4 * 2**20
+    assert client.settings[MAX_FRAME_SIZE] == 2**20
+    assert client.settings[MAX_HEADER_LIST_SIZE] == 64 * 2**10
+    assert client.h2.outbound_flow_control_window > 32 * 2**20
+
+
+def test_calls_above_the_most_are_refused_and_the_others_answered(shared_server, connect, frame):
+    client = connect(shared_server)
+    streams = [client.open(LIVE) for _ in range(1024 + 6)]  # before it has read the limit
+    for stream in streams[-6:]:
+        client.trailers(stream)
+    assert [client.resets.get(stream) for stream in streams[-7:]] == [None] + [REFUSED_STREAM] * 6
+    for stream in streams[:-6]:
+        client.send(stream, frame(b""))
+    assert {client.trailers(stream)["grpc-status"] for stream in streams[:-6]} == {"0"}
+    assert client.call(frame(b""), LIVE)["grpc-status"] == "0"
+
+
+def test_headers_above_the_limit_end_the_connection_with_a_reason(shared_server, connect, frame):
+    client, other = connect(shared_server), connect(shared_server)
+    client.call(frame(b""), LIVE)  # nothing of the client's is unread when the server closes
+    client.open(LIVE, more=[(f"x-{number}", "a" * 4000) for number in range(17)])
+    with pytest.raises(ConnectionError, match="closed the connection"):
+        client.trailers(3)
+    assert client.closed_with == ENHANCE_YOUR_CALM
+    assert other.call(frame(b""), LIVE)["grpc-status"] == "0"
+
+
+def test_a_frame_above_the_limit_ends_the_connection_with_a_reason(shared_server, connect, frame):
+    client = connect(shared_server)
+    client.call(frame(b""), LIVE)
+    stream = client.open(LIVE)
+    size = 2**20 + 1
+    header = size.to_bytes(3, "big") + b"\x00\x00" + stream.to_bytes(4, "big")
+    client.socket.sendall(header + bytes(size))
+    with pytest.raises(ConnectionError, match="closed the connection"):
+        client.trailers(stream)
+    assert client.closed_with == FRAME_SIZE_ERROR
+
+
+def test_headers_below_the_limit_are_taken(shared_server, connect, frame):
+    more = [(f"x-{number}", "a" * 4000) for number in range(15)]
+    assert connect(shared_server).call(frame(b""), LIVE, more=more)["grpc-status"] == "0"
+
+
+def test_frames_of_an_unknown_type_are_ignored(shared_server, connect, frame):
+    client = connect(shared_server)
+    client.socket.sendall(b"\x00\x00\x03\xfa\x00\x00\x00\x00\x00abc")
+    assert client.call(frame(b""), LIVE)["grpc-status"] == "0"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9 * 5),
+    ],
+)
+def test_bytes_that_are_no_http2_end_their_connection_alone(serve, tmp_path, connect, frame, data):
+    server = serve(tmp_path)
+    client = connect(server, preface=False)
+    try:
+        client.socket.sendall(data)
+        while client.socket.recv(65536):
+            pass
+    except ConnectionError:
+        pass
+    assert connect(server).call(frame(b""), LIVE)["grpc-status"] == "0"
+    assert server.stop() == 0
+    assert "Traceback" not in "\n".join(server.lines)
