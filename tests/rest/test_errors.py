@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from mlserver_core.errors import ErrorCode, MLServerError, ModelNotFound
-from mlserver_core.rest.errors import STATUS, to_status
+from mlserver_core.rest.errors import STATUS, one_line, to_status
 
 
 def test_every_error_code_has_a_row():
@@ -23,3 +23,75 @@ def test_every_error_code_has_a_row():
 )
 def test_status_of_an_error(error, status):
     assert to_status(error) == status
+
+
+def test_text_of_the_log_is_one_line_and_bounded():
+    assert one_line("a\r\nb\x1b[0m\u2028\u00fc") == "a\\r\\nb\\x1b[0m\\u2028\u00fc"
+    assert len(one_line("x" * 10_000)) < 600
+
+
+FAULTY = """
+from mlserver_core import MLModel
+from mlserver_core.errors import MLServerError
+
+class Model(MLModel):
+    async def predict(self, payload):
+        how = payload.inputs[0].name
+        if how == "raises":
+            raise ValueError("the reason")
+        raise MLServerError(f"told {how}", int(how))
+"""
+
+
+@pytest.fixture(scope="module")
+def faulty(served):
+    return served({"m": FAULTY})
+
+
+def tensor(how):
+    return {"name": how, "shape": [1], "datatype": "INT8", "data": [1]}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "level", "text"),
+    [
+        ("GET", "/v2/models/nope", None, "INFO", "404, request r-1: Model nope not found"),
+        ("GET", "/no%0Awhere", None, "INFO", "GET /no%0Awhere: 404, request r-1: there is"),
+        ("DELETE", "/v2", None, "INFO", "405, request r-1: /v2 does not take DELETE"),
+        ("POST", "/v2/models/m/infer", b"{", "INFO", "400, request r-1: the request body is not"),
+        ("POST", "/v2/models/m/infer", "418", "INFO", "418, request r-1: told 418"),
+        ("POST", "/v2/models/m/infer", "503", "WARNING", "503, request r-1: told 503"),
+        ("POST", "/v2/models/m/infer", "500", "ERROR", "500, request r-1: told 500"),
+        ("POST", "/v2/models/m/infer", "raises", "ERROR", "500, request r-1: ValueError: the re"),
+    ],
+)
+def test_error_is_one_line_in_the_log_and_whose_it_is_shows(
+    faulty, call, method, path, body, level, text
+):
+    body = {"inputs": [tensor(body)]} if isinstance(body, str) else body
+    status, _, _ = call(faulty, method, path, body, {"X-Request-ID": "r-1"})
+    line = faulty.wait_for(f"{status}, request r-1: ")
+    assert f"[mlserver.rest] {level} - {method} {path}: {status}" in line
+    assert text in line
+    seen = len(faulty.lines)
+    call(faulty, "GET", "/v2/models/mark")
+    faulty.wait_for("Model mark not found")
+    assert len(faulty.lines) == seen + 1  # so that there was no traceback after it
+
+
+def test_log_holds_no_line_that_a_client_made_up(faulty, call):
+    call(faulty, "POST", "/v2/models/m/infer", {"id": "a\nb", "inputs": [tensor("418")]})
+    line = faulty.wait_for("told 418")
+    assert "request a%0Ab: told 418" in line
+
+
+def test_request_with_two_hosts_has_our_error_shape(faulty, open_socket):
+    client = open_socket(faulty, b"GET /v2 HTTP/1.1\r\nHost: x\r\nHost: \x01y\r\n\r\n")
+    answer = b""
+    while received := client.recv(65536):
+        answer += received
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.split(b" ")[1] == b"400"
+    assert b"application/json" in head
+    assert b"X-Request-ID" in head
+    assert body.startswith(b'{"error":')

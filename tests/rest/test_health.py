@@ -56,7 +56,7 @@ def test_server_metadata_has_name_version_and_the_extensions_that_are_there(shar
     assert json.loads(get(shared_server, "/v2")[2]) == {
         "name": "mlserver",
         "version": mlserver_core.__version__,
-        "extensions": ["model_repository", "parameters"],
+        "extensions": ["model_repository", "binary_tensor_data", "generate", "parameters"],
     }
 
 

@@ -4,6 +4,7 @@ import gzip
 import http.client
 import json
 import socket
+import struct
 import urllib.error
 import urllib.request
 import uuid
@@ -132,11 +133,68 @@ def test_unknown_fields_are_ignored_at_every_level(shared_server):
     assert infer(shared_server, "echo", body)[0] == 200
 
 
-def test_binary_tensors_are_refused_with_what_to_do(shared_server):
-    headers = {"Inference-Header-Content-Length": "10"}
-    status, _, body = infer(shared_server, "echo", b"0123456789xxxx", headers)
-    assert status == 501
-    assert "binary_data=False" in body["error"]
+def binary(plain, *buffers):
+    """A body with binary tensors, and its header."""
+    text = json.dumps(plain).encode()
+    return b"".join([text, *buffers]), {"Inference-Header-Content-Length": str(len(text))}
+
+
+BINARY = {"name": "x", "shape": [2], "datatype": "INT16", "parameters": {"binary_data_size": 4}}
+
+
+def test_binary_tensors_come_in_and_go_out(shared_server):
+    plain = {"id": "7", "inputs": [BINARY], "parameters": {"binary_data_output": True}}
+    body, sent = binary(plain, b"\1\0\2\0")
+    status, headers, answer = call(shared_server, "POST", "/v2/models/echo/infer", body, sent)
+    length = int(headers["Inference-Header-Content-Length"])
+    assert (status, headers["Content-Type"]) == (200, "application/octet-stream")
+    assert json.loads(answer[:length]) == {
+        "model_name": "echo",
+        "id": "7",
+        "parameters": {},
+        "outputs": [BINARY],
+    }
+    assert answer[length:] == b"\1\0\2\0"
+
+
+def test_binary_input_is_answered_in_json_where_no_output_is_asked_for_binary(shared_server):
+    body, sent = binary({"inputs": [BINARY]}, b"\1\0\2\0")
+    status, headers, answer = infer(shared_server, "echo", body, sent)
+    assert status == 200
+    assert "Inference-Header-Content-Length" not in headers
+    assert answer["outputs"] == [{"name": "x", "shape": [2], "datatype": "INT16", "data": [1, 2]}]
+
+
+def test_binary_size_that_does_not_fit_is_a_400_and_the_connection_stays(shared_server):
+    connection = http.client.HTTPConnection("127.0.0.1", shared_server.http_port, timeout=30)
+    for buffer, status in ((b"\1", 400), (b"\1\0\2\0\3", 400), (b"\1\0\2\0", 200)):
+        body, sent = binary({"inputs": [BINARY]}, buffer)
+        connection.request("POST", "/v2/models/echo/infer", body, sent)
+        answer = connection.getresponse()
+        got = json.loads(answer.read())
+        assert answer.status == status
+        assert ("error" in got) == (status == 400)
+    connection.close()
+
+
+def test_compressed_body_with_binary_tensors_is_read(shared_server):
+    body, sent = binary({"inputs": [BINARY]}, b"\1\0\2\0")
+    headers = {**sent, "Content-Encoding": "gzip"}
+    status, _, answer = infer(shared_server, "echo", gzip.compress(body), headers)
+    assert (status, answer["outputs"][0]["data"]) == (200, [1, 2])
+
+
+def test_body_without_json_is_the_only_input_that_the_model_declares(shared_server):
+    headers = {"Inference-Header-Content-Length": "0", "X-Request-ID": "mine"}
+    body = struct.pack("<4d", 1, 2, 3, 4.5)
+    status, got, answer = call(shared_server, "POST", "/v2/models/sum/infer", body, headers)
+    length = int(got["Inference-Header-Content-Length"])
+    assert status == 200
+    assert json.loads(answer[:length])["id"] == "mine"
+    assert answer[length:] == struct.pack("<d", 10.5)
+    status, _, answer = infer(shared_server, "echo", body, headers)
+    assert (status, "its metadata has 0 inputs" in answer["error"]) == (400, True)
+    assert infer(shared_server, "nope", body, headers)[0] == 404
 
 
 def test_sync_predict_answers_with_version_and_codec(shared_server):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
-from mlserver_core.errors import InvalidRequest, RuntimeFailed, Unsupported
+from mlserver_core.errors import InvalidRequest, RuntimeFailed
 from mlserver_core.types import (
     Datatype,
     InferenceRequest,
@@ -82,16 +82,6 @@ def test_another_content_type_is_refused_and_named(kind):
     assert str(caught.value) == (
         f"the request body is announced as {kind!r}; send JSON with the header "
         "'Content-Type: application/json'"
-    )
-
-
-def test_binary_tensors_are_refused_with_the_way_out():
-    with pytest.raises(Unsupported) as caught:
-        decode_request(b"{}", {"inference-header-content-length": "2"})
-
-    assert str(caught.value) == (
-        "binary tensor data over REST is not offered yet; send the tensors as JSON "
-        "(with tritonclient: set_data_from_numpy(array, binary_data=False))"
     )
 
 

@@ -42,7 +42,7 @@ from mlserver_core.types.context import RequestContext
 logger = logging.getLogger("mlserver")
 
 #: Names of the protocol extensions that are there, for the server's metadata.
-EXTENSIONS = ("model_repository", "parameters")
+EXTENSIONS = ("model_repository", "binary_tensor_data", "generate", "parameters")
 
 
 @attrs.define(eq=False)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 from aiohttp import web
 
 from mlserver_core.engine.engine import InferenceEngine
 from mlserver_core.rest import docs, health, repository
+from mlserver_core.rest.compression import compress
+from mlserver_core.rest.cors import CrossOrigin
+from mlserver_core.rest.custom import PLANS, answer_custom, list_custom
 from mlserver_core.rest.errors import answer_errors
 from mlserver_core.rest.infer import post_infer
 from mlserver_core.rest.keys import ENGINE
 from mlserver_core.rest.metrics import count_requests
+from mlserver_core.rest.request_id import add_request_id
+from mlserver_core.rest.streams import STREAMS, OpenStreams, post_stream
 from mlserver_core.settings import Settings
 
 _MODEL = "/v2/models/{model_name}"
@@ -19,8 +26,11 @@ _VERSION = _MODEL + "/versions/{model_version}"
 
 def make_app(settings: Settings, engine: InferenceEngine) -> web.Application:
     """The aiohttp application; ``HEAD`` works wherever ``GET`` does."""
-    app = web.Application(client_max_size=settings.max_body_size, middlewares=[answer_errors])
+    app = web.Application(client_max_size=settings.max_body_size)
     app[ENGINE] = engine
+    app[PLANS] = WeakKeyDictionary()
+    app[STREAMS] = OpenStreams()
+    _add_layers(app, settings)
     count_requests(app, settings)
     app.router.add_get("/v2", health.get_server_metadata)
     app.router.add_get("/v2/health/live", health.get_live)
@@ -28,9 +38,24 @@ def make_app(settings: Settings, engine: InferenceEngine) -> web.Application:
     for model in (_MODEL, _VERSION):
         app.router.add_get(model, health.get_model_metadata)
         app.router.add_get(model + "/ready", health.get_model_ready)
-        app.router.add_post(model + "/infer", post_infer)
+        for name in ("infer", "generate"):
+            app.router.add_post(f"{model}/{name}", post_infer)
+            app.router.add_post(f"{model}/{name}_stream", post_stream)
     app.router.add_post("/v2/repository/index", repository.post_index)
     app.router.add_post(_REPOSITORY + "/load", repository.post_load)
     app.router.add_post(_REPOSITORY + "/unload", repository.post_unload)
-    docs.add_routes(app)
+    docs.add_routes(app, lambda: list_custom(engine))
     return app
+
+
+def _add_layers(app: web.Application, settings: Settings) -> None:
+    """What every call goes through, outermost first."""
+    app.on_response_prepare.append(add_request_id)
+    if settings.gzip_enabled:
+        app.middlewares.append(compress)
+    app.middlewares.append(answer_errors)
+    if settings.cors_settings is not None:
+        cross_origin = CrossOrigin(settings.cors_settings)
+        app.middlewares.append(cross_origin.answer_preflights)
+        app.on_response_prepare.append(cross_origin.add_headers)
+    app.middlewares.append(answer_custom)

@@ -8,7 +8,13 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from mlserver_core.errors import ErrorCode, MLServerError, text_of
+from mlserver_core.rest.keys import ENGINE
+from mlserver_core.rest.redirects import redirect, without_slash
+from mlserver_core.rest.request_id import header_value, request_id
 from mlserver_core.wire.json import encode
+
+#: Characters of a text in the log.
+_LONGEST = 500
 
 logger = logging.getLogger("mlserver.rest")
 
@@ -50,24 +56,66 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     """Turns whatever a handler raises into an error answer; the boundary of this transport."""
     try:
         return await handler(request)
-    except MLServerError as error:
-        answer = to_response(to_status(error), text_of(error))
-        if answer.status in (429, 503):
+    except Exception as error:  # noqa: BLE001  # told to the client and the log
+        if isinstance(error, web.HTTPNotFound):
+            location = await without_slash(request)
+            if location is not None:
+                return redirect(location)
+        status, text = explain(request, error)
+        if is_client_gone(request):
+            status, text = 499, "the client has gone away"
+        log_error(request, error, status, text)
+        answer = to_response(status, text)
+        if status in (429, 503):
             answer.headers["Retry-After"] = "1"
-        return answer
-    except web.HTTPRequestEntityTooLarge:
-        limit = request._client_max_size  # noqa: SLF001  # aiohttp keeps it nowhere public
-        return to_response(413, f"the request body is larger than max_body_size ({limit} bytes)")
-    except web.HTTPException as error:
-        answer = to_response(error.status, _describe(request, error))
-        if "Allow" in error.headers:
+        if isinstance(error, web.HTTPException) and "Allow" in error.headers:
             answer.headers["Allow"] = error.headers["Allow"]
         return answer
-    except web.RequestPayloadError as error:
-        return to_response(400, f"the request body cannot be read: {error}")
-    except Exception:
-        logger.exception("Failed on %s %s", request.method, request.path)
-        return to_response(500, "internal error; the server's log has the details")
+
+
+def is_client_gone(request: web.Request) -> bool:
+    """Is there nobody left to answer?"""
+    return request.transport is None or request.transport.is_closing()
+
+
+def explain(request: web.Request, error: Exception) -> tuple[int, str]:
+    """The status and the text that a client gets for an error."""
+    if isinstance(error, MLServerError):
+        return to_status(error), text_of(error)
+    if isinstance(error, web.HTTPRequestEntityTooLarge):  # of a handler that reads by itself
+        limit = request.app[ENGINE].settings.max_body_size
+        return 413, f"the request body is larger than max_body_size ({limit} bytes)"
+    if isinstance(error, web.HTTPException):
+        return error.status, _describe(request, error)
+    if isinstance(error, web.RequestPayloadError):
+        return 400, f"the request body cannot be read: {error}"
+    return 500, "internal error; the server's log has the details"
+
+
+def log_error(request: web.Request, error: Exception, status: int, text: str) -> None:
+    """One line for what the client can mend, or what somebody has logged in full already; a
+    bug of ours with its traceback.
+    """
+    level = logging.INFO
+    if status >= 500:
+        level = logging.WARNING if status in (501, 503, 504) else logging.ERROR
+    known = isinstance(error, (MLServerError, web.HTTPException, web.RequestPayloadError))
+    logger.log(
+        level,
+        "%s %s: %d, request %s: %s",
+        request.method,
+        request.rel_url.raw_path,
+        status,
+        header_value(request_id(request)),
+        one_line(text),
+        exc_info=None if known or status < 500 else error,
+    )
+
+
+def one_line(text: str) -> str:
+    """A text as a line of a log can hold it: nothing in it begins another line."""
+    cut = text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in cut)
 
 
 def _describe(request: web.Request, error: web.HTTPException) -> str:

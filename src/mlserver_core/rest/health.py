@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
+from mlserver_core.rest.infer import asked_model
 from mlserver_core.rest.keys import ENGINE
 from mlserver_core.wire.json import encode
 
@@ -22,7 +23,7 @@ async def get_ready(request: web.Request) -> web.Response:
 
 async def get_model_ready(request: web.Request) -> web.Response:
     """``GET /v2/models/NAME[/versions/VERSION]/ready``: 200, or 400 when it cannot answer."""
-    name, version = _model(request)
+    name, version = asked_model(request)
     return _readiness({"name": name}, ready=request.app[ENGINE].model_ready(name, version))
 
 
@@ -33,17 +34,13 @@ async def get_server_metadata(request: web.Request) -> web.Response:
 
 async def get_model_metadata(request: web.Request) -> web.Response:
     """``GET /v2/models/NAME[/versions/VERSION]``: versions and tensors of a model."""
-    metadata = await request.app[ENGINE].metadata(*_model(request))
+    metadata = await request.app[ENGINE].metadata(*asked_model(request))
     return to_json(metadata.model_dump())
 
 
 def to_json(value: Any, status: int = 200) -> web.Response:
     """A JSON answer."""
     return web.Response(status=status, body=encode(value), content_type="application/json")
-
-
-def _model(request: web.Request) -> tuple[str, str | None]:
-    return request.match_info["model_name"], request.match_info.get("model_version")
 
 
 def _readiness(facts: dict[str, Any], *, ready: bool) -> web.Response:

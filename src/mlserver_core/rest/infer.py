@@ -4,27 +4,59 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from mlserver_core.rest.body import read_body
 from mlserver_core.rest.keys import ENGINE
-from mlserver_core.types import InferenceResponse
+from mlserver_core.rest.request_id import name_request
+from mlserver_core.types import InferenceRequest, InferenceResponse
 from mlserver_core.types.context import RequestContext
+from mlserver_core.wire.binary import (
+    LENGTH_HEADER,
+    BinaryOutputs,
+    decode_request,
+    encode_response,
+    is_raw_only,
+)
 from mlserver_core.wire.headers import sendable
-from mlserver_core.wire.json import decode_request, encode_response
 
 
 async def post_infer(request: web.Request) -> web.Response:
-    """``POST /v2/models/NAME[/versions/VERSION]/infer``."""
-    headers = read_headers(request)
-    inference = decode_request(await request.read(), headers)
+    """``POST /v2/models/NAME[/versions/VERSION]/infer``, and ``.../generate``."""
+    inference, wanted = await read_inference(request)
     response = await request.app[ENGINE].infer(
-        request.match_info["model_name"],
-        request.match_info.get("model_version"),
-        inference,
-        RequestContext(transport="rest", headers=headers),
+        *asked_model(request), inference, context_of(request)
     )
-    sent = take_headers(response)
-    return web.Response(
-        body=encode_response(response), headers=sent, content_type="application/json"
-    )
+    headers = take_headers(response)
+    body, length = encode_response(response, wanted)
+    if length is None:
+        return web.Response(body=body, headers=headers, content_type="application/json")
+    headers[LENGTH_HEADER] = str(length)
+    return web.Response(body=body, headers=headers, content_type="application/octet-stream")
+
+
+def asked_model(request: web.Request) -> tuple[str, str | None]:
+    """The name and version of the model in a path."""
+    return request.match_info["model_name"], request.match_info.get("model_version")
+
+
+def context_of(request: web.Request) -> RequestContext:
+    """Where a request comes from."""
+    return RequestContext(transport="rest", headers=read_headers(request))
+
+
+async def read_inference(request: web.Request) -> tuple[InferenceRequest, BinaryOutputs]:
+    """The inference request of a body, and the outputs that it wants binary.
+
+    Raises:
+        MLServerError: it cannot be read, or it is no inference request.
+    """
+    headers = read_headers(request)
+    body = await read_body(request)
+    declared = None
+    if is_raw_only(headers):
+        declared = (await request.app[ENGINE].metadata(*asked_model(request))).inputs
+    inference, wanted = decode_request(body, headers, declared)
+    inference.id = name_request(request, inference.id)
+    return inference, wanted
 
 
 def read_headers(request: web.Request) -> dict[str, str]:

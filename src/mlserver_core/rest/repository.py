@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from mlserver_core.rest.body import read_body
 from mlserver_core.rest.health import to_json
 from mlserver_core.rest.infer import read_headers
 from mlserver_core.rest.keys import ENGINE
@@ -13,7 +14,7 @@ from mlserver_core.wire.json import decode
 
 async def post_index(request: web.Request) -> web.Response:
     """``POST /v2/repository/index``: the models and their states."""
-    wanted = decode(await request.read(), read_headers(request), RepositoryIndexRequest)
+    wanted = decode(await read_body(request), read_headers(request), RepositoryIndexRequest)
     items = await request.app[ENGINE].index(ready=bool(wanted.ready))
     return to_json([item.model_dump() for item in items])
 

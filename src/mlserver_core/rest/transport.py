@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from typing import Any
 
 import attrs
@@ -11,6 +12,8 @@ from aiohttp import web
 from mlserver_core.engine.engine import InferenceEngine
 from mlserver_core.rest.app import make_app
 from mlserver_core.rest.errors import to_response
+from mlserver_core.rest.request_id import HEADER
+from mlserver_core.rest.streams import STREAMS
 from mlserver_core.settings import Settings
 from mlserver_core.settings.listening import cannot_listen, shown_host
 
@@ -28,6 +31,7 @@ class _Connection(web.RequestHandler):
         answer = super().handle_error(*arguments, **options)
         reason = "the request cannot be read as HTTP" if answer.status == 400 else answer.reason
         made = to_response(answer.status, str(reason))
+        made.headers[HEADER] = str(uuid.uuid4())
         made.force_close()
         return made
 
@@ -61,7 +65,7 @@ class RestTransport:
     settings: Settings
     engine: InferenceEngine
     port: int = attrs.field(default=0, init=False)
-    _runner: web.AppRunner | None = attrs.field(default=None, init=False)
+    _runner: _Runner | None = attrs.field(default=None, init=False)
     _site: web.TCPSite | None = attrs.field(default=None, init=False)
 
     @property
@@ -99,6 +103,7 @@ class RestTransport:
         """Closes every connection, once its answers are written, and after ``seconds`` anyway."""
         if self._runner is None:
             return
+        self._runner.app[STREAMS].end()
         server = self._runner.server
         if server is not None:
             server.pre_shutdown()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from importlib import metadata
 from typing import Any
 
@@ -29,16 +30,37 @@ def _version() -> str:
         return "0+unknown"
 
 
+def _is_pattern(_: object, __: attrs.Attribute[Any], value: Any) -> None:
+    try:
+        re.compile(value or "")
+    except re.error as error:
+        raise ValueError(f"expected a regular expression, got {value!r}: {error}") from None
+
+
 @attrs.define(kw_only=True)
 class CORSSettings:
-    """Cross-origin rules of the REST server, with MLServer's names and defaults."""
+    """Cross-origin rules of the REST server, with MLServer's names.
+
+    With ``allow_origins`` alone a page can infer, with JSON and with binary tensors.
+
+    Attributes:
+        allow_origins: pages that may call, such as ``https://example.com``; ``*`` for all.
+        allow_origin_regex: an expression that the whole origin has to match instead.
+        allow_credentials: may they send cookies and authorization?
+        allow_methods: what they may call with; ``*`` for all.
+        allow_headers: what they may send besides the headers an inference needs; ``*`` for all.
+        expose_headers: what they may read of an answer's headers; ``*`` for all.
+        max_age: seconds for which a browser may remember the rules.
+    """
 
     allow_origins: list[str] = attrs.field(factory=list)
-    allow_origin_regex: str | None = None
+    allow_origin_regex: str | None = attrs.field(default=None, validator=_is_pattern)
     allow_credentials: bool = False
-    allow_methods: list[str] = attrs.field(factory=lambda: ["GET"])
+    allow_methods: list[str] = attrs.field(factory=lambda: ["GET", "HEAD", "POST", "OPTIONS"])
     allow_headers: list[str] = attrs.field(factory=list)
-    expose_headers: list[str] = attrs.field(factory=list)
+    expose_headers: list[str] = attrs.field(
+        factory=lambda: ["Inference-Header-Content-Length", "X-Request-ID"]
+    )
     max_age: int = 600
 
 
@@ -90,7 +112,9 @@ class Settings:
         default="",
     )
     cors_settings: CORSSettings | None = setting(
-        "Cross-origin rules.", LATER, default=None, converter=_to_cors
+        "Cross-origin rules; see [REST](protocol.md#pages-of-other-sites).",
+        default=None,
+        converter=_to_cors,
     )
 
     # How the server names itself
@@ -116,7 +140,7 @@ class Settings:
         "Send the text of a runtime's exception to the client.", default=True
     )
     cloud_events: bool = setting("Add CloudEvents headers to every answer.", default=True)
-    gzip_enabled: bool = setting("Compress REST answers.", LATER, default=True)
+    gzip_enabled: bool = setting("Compress REST answers for clients that ask for it.", default=True)
 
     # Execution
     parallel_workers: int = setting(

@@ -10,13 +10,14 @@ from urllib.parse import quote
 
 logger = logging.getLogger("mlserver")
 
-#: Hop-by-hop headers (RFC 9110, section 7.6.1) and those that frame a body.
+#: Hop-by-hop headers (RFC 9110, section 7.6.1), those that frame a body, the request's id.
 _OURS = frozenset(
     {
         "connection",
         "content-encoding",
         "content-length",
         "content-type",
+        "inference-header-content-length",
         "keep-alive",
         "proxy-authenticate",
         "proxy-authorization",
@@ -25,6 +26,7 @@ _OURS = frozenset(
         "trailer",
         "transfer-encoding",
         "upgrade",
+        "x-request-id",
     }
 )
 #: A header name (RFC 9110, section 5.1).
@@ -47,11 +49,12 @@ def sendable(headers: Mapping[str, Any] | None) -> dict[str, str]:
         if _is_ours(name) or any(ord(letter) < 0x20 or ord(letter) == 0x7F for letter in text):
             logger.warning("A runtime set the response header %r, which is not sent", name)
             continue
-        sent[name] = text if text.isascii() else _percent_encode(text)
+        sent[name] = text if text.isascii() else percent_encode(text)
     return sent
 
 
-def _percent_encode(text: str) -> str:
+def percent_encode(text: str) -> str:
+    """Any text as printable ASCII; bytes that were no UTF-8 keep their value."""
     try:
         data = text.encode("utf-8", "surrogateescape")  # bytes that were no UTF-8 come back
     except UnicodeEncodeError:

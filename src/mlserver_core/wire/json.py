@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
 import orjson
 
-from mlserver_core.errors import InvalidRequest, RuntimeFailed, Unsupported
+from mlserver_core.errors import InvalidRequest, RuntimeFailed
 from mlserver_core.types import InferenceRequest, InferenceResponse, ResponseOutput
 from mlserver_core.types.converter import structure
 
 T = TypeVar("T")
+#: What a body may come as.
+Body = bytes | bytearray | memoryview
+
+#: Parameters of a tensor that say how its data travel (Triton's binary tensor data extension).
+TRANSFER_PARAMETERS = frozenset({"binary_data", "binary_data_size"})
 
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
 
-def decode_request(body: bytes, headers: Mapping[str, str]) -> InferenceRequest:
-    """An inference request from a REST body.
+def decode_request(body: Body, headers: Mapping[str, str]) -> InferenceRequest:
+    """An inference request from a REST body without binary tensors.
 
     Args:
         body: the whole body.
@@ -26,28 +31,30 @@ def decode_request(body: bytes, headers: Mapping[str, str]) -> InferenceRequest:
 
     Raises:
         InvalidRequest: no JSON, or not an inference request; says where.
-        Unsupported: the body has binary tensors.
     """
-    if "inference-header-content-length" in headers:
-        raise Unsupported(
-            "binary tensor data over REST is not offered yet; send the tensors as JSON "
-            "(with tritonclient: set_data_from_numpy(array, binary_data=False))"
-        )
     return decode(body, headers, InferenceRequest)
 
 
-def decode(body: bytes, headers: Mapping[str, str], cls: type[T]) -> T:
+def decode(body: Body, headers: Mapping[str, str], cls: type[T]) -> T:
     """A ``cls`` from a JSON body; an empty body is an empty object.
 
     Raises:
         InvalidRequest: another content type, no JSON, or JSON that does not fit ``cls``.
     """
+    return structure(decode_plain(body, headers), cls)
+
+
+def decode_plain(body: Body, headers: Mapping[str, str]) -> Any:
+    """The plain data of a JSON body; an empty body is an empty object.
+
+    Raises:
+        InvalidRequest: another content type, or no JSON.
+    """
     _check_content_type(headers.get("content-type", ""))
     try:
-        plain = orjson.loads(body) if body else {}
+        return orjson.loads(body) if body else {}
     except orjson.JSONDecodeError as error:
         raise InvalidRequest(f"the request body is not valid JSON: {error}") from None
-    return structure(plain, cls)
 
 
 def encode_response(response: InferenceResponse) -> bytes:
@@ -56,22 +63,41 @@ def encode_response(response: InferenceResponse) -> bytes:
     Raises:
         RuntimeFailed: BYTES that are no UTF-8, or values that JSON cannot carry.
     """
+    return encode(plain_response(response, map(plain_output, response.outputs)))
+
+
+def plain_response(
+    response: InferenceResponse, outputs: Iterable[dict[str, Any]]
+) -> dict[str, Any]:
+    """The object of an answer, with these outputs."""
     plain: dict[str, Any] = {"model_name": response.model_name}
     if response.model_version:
         plain["model_version"] = response.model_version
     if response.id is not None:
         plain["id"] = response.id
     plain["parameters"] = response.parameters.to_plain() if response.parameters else {}
-    plain["outputs"] = [_encode_output(output) for output in response.outputs]
-    return encode(plain)
+    plain["outputs"] = list(outputs)
+    return plain
 
 
-def _encode_output(output: ResponseOutput) -> dict[str, Any]:
+def plain_output(output: ResponseOutput) -> dict[str, Any]:
+    """The object of an output with its data."""
+    return {**plain_head(output), "data": _flat(output.data.root)}
+
+
+def plain_head(output: ResponseOutput) -> dict[str, Any]:
+    """The object of an output without its data.
+
+    How its data travel is the server's affair: a runtime that copies the parameters of an
+    input does not say so by them.
+    """
     plain: dict[str, Any] = {"name": output.name, "shape": output.shape}
     plain["datatype"] = output.datatype
     if output.parameters is not None:
-        plain["parameters"] = output.parameters.to_plain()
-    plain["data"] = _flat(output.data.root)
+        parameters = output.parameters.to_plain()
+        plain["parameters"] = {
+            name: value for name, value in parameters.items() if name not in TRANSFER_PARAMETERS
+        }
     return plain
 
 

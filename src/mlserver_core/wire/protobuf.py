@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from mlserver_core.errors import InvalidRequest, RuntimeFailed
+from mlserver_core.errors import InvalidRequest
 from mlserver_core.types import (
     Datatype,
     InferenceRequest,
@@ -21,7 +21,7 @@ from mlserver_core.types import (
     TensorData,
 )
 from mlserver_core.types.datatypes import to_dtype
-from mlserver_core.types.tensors import flatten, to_values
+from mlserver_core.wire.outputs import output_values
 from mlserver_core.wire.parameters import decode_parameters, encode_parameters
 from mlserver_core.wire.raw import decode_raw, encode_raw
 
@@ -108,7 +108,7 @@ def encode_response(response: InferenceResponse, message: Any, *, raw: bool) -> 
         tensor.datatype = output.datatype.value
         tensor.shape.extend(output.shape)
         encode_parameters(output.parameters, tensor.parameters)
-        values = _output_values(output)
+        values = output_values(output)
         if raw:
             message.raw_output_contents.append(encode_raw(values))
         else:
@@ -192,51 +192,6 @@ def _prefix(number: int, size: int) -> bytes:
         size >>= 7
     prefix.append(size)
     return bytes(prefix)
-
-
-def _output_values(output: ResponseOutput) -> Any:
-    """A flat array of the datatype's dtype; for BYTES a list of bytes."""
-    if output.datatype is Datatype.BYTES:
-        return [_to_bytes(output, element) for element in _elements(output)]
-    try:
-        values: np.ndarray = to_values(output.name, output.datatype, output.data.root)
-    except InvalidRequest as error:  # the runtime's mistake, not the caller's
-        raise RuntimeFailed(f"the model's answer does not fit: {error}") from None
-    return np.ascontiguousarray(values).reshape(-1)
-
-
-def _elements(output: ResponseOutput) -> list[Any]:
-    root = output.data.root
-    plain = root.tolist() if isinstance(root, np.ndarray) else root
-    if isinstance(plain, (str, bytes)):
-        return [plain]
-    if isinstance(plain, (list, tuple)):
-        try:
-            return flatten(output.name, plain)
-        except InvalidRequest as error:
-            raise RuntimeFailed(f"the model's answer does not fit: {error}") from None
-    raise RuntimeFailed(
-        f"the model's answer does not fit: output {output.name!r} of datatype BYTES is a "
-        f"{type(plain).__name__}"
-    )
-
-
-def _to_bytes(output: ResponseOutput, element: Any) -> bytes:
-    if isinstance(element, (bytes, bytearray)):
-        return bytes(element)
-    if element is None:
-        return b""
-    if isinstance(element, str):
-        try:
-            return element.encode("utf-8", "surrogateescape")
-        except UnicodeEncodeError as error:
-            raise RuntimeFailed(
-                f"the model's answer does not fit: output {output.name!r}: {error}"
-            ) from None
-    raise RuntimeFailed(
-        f"the model's answer does not fit: output {output.name!r} of datatype BYTES holds a "
-        f"{type(element).__name__}"
-    )
 
 
 def fill_contents(contents: Any, field: str, values: Any) -> None:

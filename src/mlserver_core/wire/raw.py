@@ -17,16 +17,28 @@ from mlserver_core.types import Datatype
 from mlserver_core.types.datatypes import to_dtype
 from mlserver_core.types.tensors import count_elements
 
+#: Bytes, which a view saves a copy of.
+Buffer = bytes | memoryview
+
 
 def encode_raw(values: Any) -> bytes:
     """The raw buffer of a flat array, or of a list of ``bytes``."""
+    return b"".join(raw_parts(values))
+
+
+def raw_parts(values: Any) -> list[Any]:
+    """The raw buffer as pieces to be joined, which for numbers are the array's own memory.
+
+    Args:
+        values: a flat array, or a list of ``bytes``.
+    """
     if isinstance(values, list):
-        return b"".join(struct.pack("<I", len(value)) + value for value in values)
+        return [part for value in values for part in (struct.pack("<I", len(value)), value)]
     little: np.ndarray = values.astype(values.dtype.newbyteorder("<"), copy=False)
-    return little.tobytes()
+    return [np.ascontiguousarray(little).view(np.uint8).data]
 
 
-def decode_raw(name: str, datatype: Datatype, shape: Sequence[int], raw: bytes) -> Any:
+def decode_raw(name: str, datatype: Datatype, shape: Sequence[int], raw: Buffer) -> Any:
     """The elements in a raw buffer.
 
     Args:
@@ -61,7 +73,7 @@ def decode_raw(name: str, datatype: Datatype, shape: Sequence[int], raw: bytes) 
     return np.frombuffer(raw, dtype.newbyteorder("<")).astype(dtype)  # a copy: writable
 
 
-def _split_bytes(name: str, raw: bytes) -> Iterator[bytes]:
+def _split_bytes(name: str, raw: Buffer) -> Iterator[bytes]:
     offset = 0
     while offset < len(raw):
         start = offset + 4
@@ -71,5 +83,5 @@ def _split_bytes(name: str, raw: bytes) -> Iterator[bytes]:
                 f"tensor {name!r}: the raw buffer ends within an element; each is a 4-byte "
                 "little-endian length and that many bytes"
             )
-        yield raw[start : int(end)]
+        yield bytes(raw[start : int(end)])
         offset = int(end)

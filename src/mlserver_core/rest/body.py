@@ -1,0 +1,37 @@
+"""Reads request bodies, decompressed and within the operator's limit."""
+
+from __future__ import annotations
+
+from aiohttp import hdrs, web
+
+from mlserver_core.errors import MLServerError, TooLarge
+from mlserver_core.rest.keys import ENGINE
+
+#: What aiohttp decompresses, a bounded piece at a time.
+_ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
+
+
+async def read_body(request: web.Request) -> bytearray:
+    """The whole body, decompressed. No more than ``max_body_size`` is ever held.
+
+    Raises:
+        TooLarge: it is larger than ``max_body_size``.
+        MLServerError: 415, its content coding is not read here.
+    """
+    encoding = request.headers.get(hdrs.CONTENT_ENCODING, "").strip().lower()
+    if encoding not in _ENCODINGS:
+        raise MLServerError(
+            f"the request body has the content coding {encoding!r}; send it as gzip or "
+            "deflate, or plain",
+            415,
+        )
+    limit = request.app[ENGINE].settings.max_body_size
+    body = bytearray()
+    # Not request.read(): it decompresses as much as the limit at once, and copies the body.
+    too_large = (request.content_length or 0) > limit
+    while not too_large and (piece := await request.content.readany()):
+        too_large = len(body) + len(piece) > limit
+        body += piece
+    if too_large:
+        raise TooLarge(f"the request body is larger than max_body_size ({limit} bytes)")
+    return body

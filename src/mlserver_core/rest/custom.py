@@ -1,0 +1,104 @@
+"""Calls of custom handlers: paths that a model answers by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import attrs
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from mlserver_core.engine.engine import InferenceEngine
+from mlserver_core.engine.route_table import RouteMatch
+from mlserver_core.errors import RuntimeFailed
+from mlserver_core.rest.binding import Plan, make_plan
+from mlserver_core.rest.health import to_json
+from mlserver_core.rest.infer import context_of, take_headers
+from mlserver_core.rest.keys import ENGINE
+from mlserver_core.rest.openapi.document import CustomPath
+from mlserver_core.types import InferenceResponse
+from mlserver_core.types.converter import dump
+from mlserver_core.wire.json import encode_response
+
+#: What a handler that reads the body by itself meets, and is the client's mistake.
+_ABOUT_BODY = (web.HTTPRequestEntityTooLarge, web.RequestPayloadError)
+#: What is known of a handler, for as long as its model is loaded.
+PLANS: web.AppKey[WeakKeyDictionary[Callable[..., Any], Plan]] = web.AppKey(
+    "plans", WeakKeyDictionary
+)
+
+
+@web.middleware
+async def answer_custom(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Asks the models where the server itself has nothing at a path."""
+    missing = request.match_info.http_exception
+    if missing is None or missing.status != 404:
+        return await handler(request)
+    engine = request.app[ENGINE]
+    match = engine.find_route(request.method, request.path)
+    if match is not None:
+        return await _call(request, match)
+    methods = engine.route_methods(request.path)
+    if methods:
+        allowed = methods | ({"HEAD"} if "GET" in methods else set())
+        raise web.HTTPMethodNotAllowed(request.method, sorted(allowed))
+    return await handler(request)
+
+
+async def _call(request: web.Request, match: RouteMatch) -> web.StreamResponse:
+    plans = request.app[PLANS]
+    plan = plans.get(match.handler)
+    if plan is None:
+        method = match.route.custom.rest_method
+        plan = plans[match.handler] = make_plan(match.handler, method, match.variables)
+    arguments = await plan.bind(request, match.variables)
+    try:
+        result = await request.app[ENGINE].call_route(match, arguments, context_of(request))
+    except RuntimeFailed as error:
+        if isinstance(error.__cause__, _ABOUT_BODY):
+            raise error.__cause__ from None
+        raise
+    if isinstance(result, InferenceResponse) and not result.model_name:
+        result = result.model_copy(update={"model_name": match.route.model})
+    return to_answer(result)
+
+
+def list_custom(engine: InferenceEngine) -> list[CustomPath]:
+    """The calls that the models bring along right now, for the documentation endpoints."""
+    return [
+        CustomPath(
+            method=route.custom.rest_method,
+            path=route.custom.rest_path.replace(":path}", "}"),
+            summary=f"{route.handler} of model {route.model}",
+        )
+        for route in engine.models.routes.routes
+    ]
+
+
+def to_answer(result: Any) -> web.StreamResponse:
+    """What a handler returned, as an HTTP answer.
+
+    Raises:
+        RuntimeFailed: it has no JSON form.
+    """
+    if isinstance(result, web.StreamResponse):
+        return result
+    if isinstance(result, InferenceResponse):
+        return _inference_answer(result)
+    if isinstance(result, str):
+        return web.Response(text=result)
+    if isinstance(result, (bytes, bytearray, type(None))):
+        return web.Response(body=result and bytes(result))
+    if attrs.has(type(result)):
+        return to_json(dump(result))
+    return to_json(result.model_dump() if hasattr(result, "model_dump") else result)
+
+
+def _inference_answer(result: InferenceResponse) -> web.Response:
+    if result.parameters is not None:  # the model may keep them
+        result = result.model_copy(update={"parameters": result.parameters.model_copy()})
+    headers = take_headers(result)
+    body = encode_response(result)
+    return web.Response(body=body, headers=headers, content_type="application/json")

@@ -1,0 +1,43 @@
+"""The id of a request: what its headers or its body say, or a new one."""
+
+from __future__ import annotations
+
+import uuid
+
+from aiohttp import web
+
+from mlserver_core.wire.headers import percent_encode
+
+HEADER = "X-Request-ID"
+_KEY = "mlserver_request_id"
+#: Characters of an id in a header; clients refuse longer lines than some thousands.
+_LONGEST = 1024
+
+
+def request_id(request: web.Request) -> str:
+    """The id that the header names the request by, or one that is made for it."""
+    id: str | None = request.get(_KEY)
+    if id is None:
+        sent = request.headers.get(HEADER, "").encode("utf-8", "surrogateescape")
+        id = request[_KEY] = sent.decode("utf-8", "replace") or str(uuid.uuid4())
+    return id
+
+
+def name_request(request: web.Request, id: str | None) -> str:
+    """The id of a request whose body says ``id``: that one, or that of the header.
+
+    An answer repeats the header, where there is one, so that whoever sent it finds it again.
+    """
+    if id and HEADER not in request.headers:
+        request[_KEY] = id
+    return id or request_id(request)
+
+
+def header_value(id: str) -> str:
+    """An id as a header carries it; nothing in it can end the header."""
+    return percent_encode(id[:_LONGEST])[:_LONGEST]
+
+
+async def add_request_id(request: web.Request, response: web.StreamResponse) -> None:
+    """Puts the id in front of every answer; runs before its headers are sent."""
+    response.headers[HEADER] = header_value(request_id(request))
