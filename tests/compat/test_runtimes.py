@@ -21,31 +21,13 @@ from mlserver_core.wire.protobuf import FIELDS
 
 RUNTIMES = sorted(path.parent for path in Path(__file__).parent.glob("runtimes/*/exchanges.json"))
 
-#: What is not there yet. The marks are strict, so that they go when it comes.
-MISSING = {
-    "arguments": "mlserver_core.codecs has no decode_args yet",
-    "checksum": "mlserver_core.codecs has no Base64Codec and register_input_codec yet",
-    "credit_table": "PandasCodec does not yet say str of text and nothing of numbers",
-    "counted": "mlserver_core has no register, log and logging.logger yet",
-    "deep_imports": "there are no mlserver_core.codecs.base, .string and .utils yet",
-    "explained": "there is no mlserver_core.handlers yet",
-    "house_prices": "there is no mlserver_core.utils yet",
-}
-NO_HANDLERS = MISSING["explained"]
-NO_STREAMS = "streams are not offered yet"
-
-
-def pending(name):
-    reason = MISSING.get(name)
-    return [pytest.mark.xfail(reason=reason, strict=True)] if reason else []
-
 
 def exchanges():
     for folder in RUNTIMES:
         found = json.loads((folder / "exchanges.json").read_text(encoding="utf-8"))
         for number, exchange in enumerate(found):
             id = f"{folder.name}-{number}"
-            yield pytest.param(folder, exchange, id=id, marks=pending(folder.name))
+            yield pytest.param(folder, exchange, id=id)
 
 
 EXCHANGES = list(exchanges())
@@ -65,8 +47,6 @@ def served(module_server, tmp_path_factory):
         shutil.copytree(folder, root / folder.name, ignore=shutil.ignore_patterns("__pycache__"))
     for path in root.rglob("*.py"):
         path.write_text(rename(path.read_text(encoding="utf-8")), encoding="utf-8")
-    # Most of those in MISSING cannot load.
-    (root / "settings.json").write_text('{"on_load_error": "serve"}', encoding="utf-8")
     return module_server(root)
 
 
@@ -133,7 +113,6 @@ def test_tensors_that_a_runtime_declares_are_in_its_metadata(served, folder, exc
     assert {name: body[name] for name in ("inputs", "outputs")} == exchange["metadata"]
 
 
-@pytest.mark.xfail(reason=NO_HANDLERS, strict=True)
 def test_custom_handlers_answer_at_their_own_paths(served):
     _, _, body = ask_rest(served, "POST", "/explain", {"b": 1, "a": 2})
     assert body == {"because": ["a", "b"], "model": "explained"}
@@ -142,7 +121,6 @@ def test_custom_handlers_answer_at_their_own_paths(served):
     assert body["outputs"][0]["data"] == [3]
 
 
-@pytest.mark.xfail(reason=NO_STREAMS, strict=True)
 def test_stream_answers_one_by_one_over_grpc(served):
     message = load_messages().get("inference.ModelInferResponse")
     tensor = {"name": "prompt", "shape": [1], "datatype": "BYTES", "data": ["to be or"]}

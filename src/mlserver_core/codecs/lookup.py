@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
@@ -31,6 +32,8 @@ class Codecs:
 
     inputs: Registry[type[InputCodec]] = attrs.field(factory=lambda: Registry("input codec"))
     requests: Registry[type[RequestCodec]] = attrs.field(factory=lambda: Registry("request codec"))
+    #: Models are made in threads of their own.
+    offering: threading.Lock = attrs.field(factory=threading.Lock, init=False, repr=False)
 
     def input_codec(self, content_type: str, where: str) -> type[InputCodec] | None:
         """The codec of single tensors; None when only whole requests have this type.
@@ -105,6 +108,7 @@ class Codecs:
         made = ModelCodecs(
             LayeredRegistry(self.inputs.kind, below=self.inputs),
             LayeredRegistry(self.requests.kind, below=self.requests),
+            server=self,
         )
         own: dict[tuple[str, str], Any] = {}
         for codec in marked:
@@ -135,8 +139,13 @@ class Codecs:
 
 @attrs.define
 class ModelCodecs(Codecs):
-    """The codecs of one model, on top of those of its server."""
+    """The codecs of one model, on top of those of its server.
 
+    Attributes:
+        server: those of the server.
+    """
+
+    server: Codecs = attrs.field(kw_only=True)
     _offered: list[tuple[Registry[Any], str, Any]] = attrs.field(factory=list, init=False)
 
     def offer(self, registry: Registry[Any], content_type: str, codec: Any, model: str) -> None:
@@ -157,9 +166,10 @@ class ModelCodecs(Codecs):
 
     def withdraw(self) -> None:
         """Takes back from the server what the model offered; to be called when it is unloaded."""
-        for registry, content_type, codec in self._offered:
-            registry.withdraw(content_type, codec)
-        self._offered.clear()
+        with self.server.offering:
+            for registry, content_type, codec in self._offered:
+                registry.withdraw(content_type, codec)
+            self._offered.clear()
 
 
 def _path(codec: Any) -> str:

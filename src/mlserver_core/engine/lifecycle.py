@@ -9,6 +9,9 @@ from collections.abc import Sequence
 import attrs
 
 from mlserver_core.codecs import Codecs
+from mlserver_core.codecs.decorator import prepare
+from mlserver_core.codecs.lookup import ModelCodecs
+from mlserver_core.codecs.registration import find_marked, model_modules
 from mlserver_core.custom_handlers import find_custom_handlers
 from mlserver_core.engine.failures import Failures
 from mlserver_core.engine.implementation import find_class
@@ -64,6 +67,7 @@ class LiveModel:
         settings: its settings.
         context: what its code finds around it.
         executor: where it lives; None before that is known.
+        codecs: the codecs it sees, its own among them; None before it is made.
         model: the model, once made.
         serving: what answers its requests, once loaded.
     """
@@ -71,6 +75,7 @@ class LiveModel:
     settings: ModelSettings
     context: ModelContext
     executor: Executor | None = None
+    codecs: ModelCodecs | None = None
     model: MLModel | None = None
     _serving: Serving | None = None
     _ended: bool = attrs.field(default=False, init=False)
@@ -142,7 +147,11 @@ class LiveModel:
         def make() -> MLModel:
             found = find_class(self.settings, parts.runtimes, self.context.space)
             model = found(self.settings)
-            model.codecs = parts.codecs
+            space = self.context.space
+            marked = find_marked(model_modules(found, space.package if space else None))
+            self.codecs = parts.codecs.for_model(self.settings.name, marked)
+            model.codecs = self.codecs
+            prepare(model)
             self.model = model
             return model
 
@@ -166,6 +175,8 @@ class LiveModel:
             if self.executor is not None:
                 await self.executor.close()
         finally:
+            if self.codecs is not None:
+                self.codecs.withdraw()
             if self.context.space is not None:
                 self.context.space.close()
 
