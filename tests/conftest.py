@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import re
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -68,6 +70,12 @@ class ServerProcess:
     http_port: int = 0
     grpc_port: int = 0
     metrics_port: int = 0
+    _printed: queue.SimpleQueue[str] = attrs.field(factory=queue.SimpleQueue, init=False)
+    _reader: threading.Thread = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     @property
     def url(self) -> str:
@@ -85,7 +93,7 @@ class ServerProcess:
 
     def wait_for(self, text: str) -> str:
         """Reads lines until one contains ``text``."""
-        while line := self.process.stdout.readline():
+        while line := self._next_line():
             self.lines.append(line.rstrip("\n"))
             if text in line:
                 return self.lines[-1]
@@ -94,9 +102,29 @@ class ServerProcess:
     def stop(self) -> int:
         """Sends SIGTERM, reads what is left and returns the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        with self.process.stdout as rest:  # communicate() would lose what readline() has ahead
-            self.lines += [line.rstrip("\n") for line in rest]
-        return self.process.wait(timeout=30)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Waits for the end, reads what is left and returns the exit code."""
+        code = self.process.wait(timeout=30)
+        self._reader.join()
+        while line := self._next_line():
+            self.lines.append(line.rstrip("\n"))
+        return code
+
+    def _next_line(self) -> str:
+        """The next line that was printed; empty at the end, however often it is asked for."""
+        line = self._printed.get()
+        if not line:
+            self._printed.put(line)
+        return line
+
+    def _read(self) -> None:
+        """Takes what the server prints, at once: it would wait while its pipe is full."""
+        with self.process.stdout as printed:
+            for line in printed:
+                self._printed.put(line)
+        self._printed.put("")
 
 
 def start_server(folder: Path, *arguments: str, **environ: str) -> ServerProcess:
@@ -178,7 +206,7 @@ def serve() -> Iterator[Callable[..., ServerProcess]]:
     for server in servers:
         if server.process.poll() is None:
             server.process.kill()
-            server.process.communicate(timeout=30)
+            server.wait()
 
 
 @pytest.fixture

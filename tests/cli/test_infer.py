@@ -366,7 +366,7 @@ async def test_a_server_that_vanishes_and_comes_back_is_asked_again(
     process.stdin.write(to_text([request(1)]).encode())
     first = await process.stdout.readline()
     server.process.kill()
-    server.process.communicate()
+    server.wait()
     process.stdin.write(to_text([request(2)]).encode())
     assert b"trying again" in await process.stderr.readline()
     serve(models_folder / "echo", *arguments)

@@ -221,8 +221,7 @@ def test_stream_in_flight_is_finished_when_the_server_stops(serve, model_folder,
         server.wait_for("1 request(s) in flight")
         (tmp_path / "go").touch()
         got += _rest(client)
-        server.process.communicate(timeout=30)
-        assert server.process.returncode == 0
+        assert server.wait() == 0
     assert got.count(b"data: ") == 2
     assert b"event: error" not in got
     assert got.endswith(b"\r\n0\r\n\r\n")

@@ -20,6 +20,19 @@ JSON, HTML, EVENTS = "application/json", "text/html", "text/event-stream"
 
 
 @attrs.frozen(kw_only=True)
+class StreamEvent:
+    """One server-sent event of a stream.
+
+    Attributes:
+        data: an inference response as JSON, or an object with the ``error``.
+        event: ``error`` for an error, which ends the stream.
+    """
+
+    data: str
+    event: str | None = None
+
+
+@attrs.frozen(kw_only=True)
 class ServerLive:
     """The process answers."""
 
@@ -88,7 +101,7 @@ def _infer(id: str, summary: str, *, stream: bool = False) -> Operation:
         tag="inference",
         summary=summary,
         body=InferenceRequest,
-        answer=str if stream else InferenceResponse,
+        answer=StreamEvent if stream else InferenceResponse,
         media=EVENTS if stream else JSON,
         errors=_INFERENCE_ERRORS,
     )
