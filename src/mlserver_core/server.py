@@ -16,16 +16,16 @@ from mlserver_core.codecs import Codecs
 from mlserver_core.codecs.registration import find_marked
 from mlserver_core.engine.engine import InferenceEngine
 from mlserver_core.engine.lifecycle import Parts
-from mlserver_core.errors import SettingsError, StartupError, named
+from mlserver_core.errors import StartupError, named
 from mlserver_core.executors.interfaces import ExecutorFactory
 from mlserver_core.hooks.builtin import BUILTIN_PLUGINS
 from mlserver_core.hooks.manager import PluginManager, installed_plugins
 from mlserver_core.hooks.registry import OrderedRegistry, Registry
 from mlserver_core.metrics.registry import make_metrics
 from mlserver_core.middlewares.interfaces import MiddlewareFactory
-from mlserver_core.repositories.custom import make_custom_repository
 from mlserver_core.repositories.given import GivenModels
 from mlserver_core.repositories.interfaces import Listing, Repository, RepositoryFactory
+from mlserver_core.repositories.opening import list_at_start, open_repository
 from mlserver_core.settings import ModelSettings, Settings
 
 if TYPE_CHECKING:
@@ -149,9 +149,13 @@ class MLServer:
         try:
             given = tuple(models_settings)
             _check_unique(given)
-            repository: Repository = GivenModels(given) if given else self._repository()
+            repository: Repository = (
+                GivenModels(given)
+                if given
+                else open_repository(self.settings, self._repositories, strict=self.strict)
+            )
             self.engine.models.repository = repository
-            listing = Listing(given) if given else await self._list(repository)
+            listing = Listing(given) if given else await list_at_start(self.settings, repository)
             models = listing.models
             for transport in self.transports.values():
                 await transport.start()
@@ -234,48 +238,6 @@ class MLServer:
         for name, outcome in zip(self.transports, outcomes, strict=True):
             if isinstance(outcome, BaseException):
                 logger.error("Transport %r failed to stop", name, exc_info=outcome)
-
-    async def _list(self, repository: Repository) -> Listing:
-        """The models of the repository; none when start-up loads none.
-
-        Raises:
-            SettingsError: settings of a model cannot be used, and ``on_load_error`` is ``fail``.
-            StartupError: it cannot be listed.
-        """
-        if not self.settings.load_models_at_startup:
-            return Listing(())
-        root = self.settings.model_repository_root
-        try:
-            listing = await repository.list()
-        except (SettingsError, StartupError):
-            raise
-        except Exception as error:
-            text = f"model_repository_root {root!r} cannot be listed"
-            raise StartupError(f"{text}: {type(error).__name__}: {error}") from error
-        for warning in listing.warnings:
-            logger.warning("%s", warning)
-        if listing.unreadable and self.settings.on_load_error == "fail":
-            raise SettingsError(
-                tuple(text for each in listing.unreadable for text in each.problems)
-            )
-        if not listing.models and not listing.unreadable:
-            logger.warning("There is no model-settings.json in or below %s: nothing to serve", root)
-        return listing
-
-    def _repository(self) -> Repository:
-        settings = self.settings
-        root = settings.model_repository_root
-        if settings.model_repository_implementation:
-            arguments = settings.model_repository_implementation_args
-            return make_custom_repository(settings.model_repository_implementation, root, arguments)
-        scheme = root.partition("://")[0] if "://" in root else "file"
-        make = self._repositories.get(scheme)
-        if make is None:
-            raise StartupError(
-                f"model_repository_root {root!r}: no plugin reads {scheme!r}; "
-                f"known are {', '.join(self._repositories)}"
-            )
-        return make(root, strict=self.strict)
 
 
 def collect_parts(plugins: PluginManager, runtimes: Registry[str], codecs: Codecs) -> None:

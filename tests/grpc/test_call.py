@@ -12,12 +12,14 @@ from mlserver_core.grpc.messages import load_messages
 REQUEST = load_messages().get("inference.ModelInferRequest")
 INFER = "/inference.GRPCInferenceService/ModelInfer"
 GROWS = """
+import numpy as np
+
 from mlserver_core import MLModel
 from mlserver_core.types import InferenceResponse, ResponseOutput
 
 class Grows(MLModel):
     async def predict(self, payload):
-        data = bytes(payload.inputs[0].data) + b"more"
+        data = np.asarray(payload.inputs[0].data).tobytes() + b"more"
         output = ResponseOutput(name="y", shape=[1], datatype="BYTES", data=[data])
         return InferenceResponse(outputs=[output])
 """

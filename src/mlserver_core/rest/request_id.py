@@ -9,7 +9,7 @@ from aiohttp import web
 from mlserver_core.wire.headers import percent_encode
 
 HEADER = "X-Request-ID"
-_KEY = "mlserver_request_id"
+_KEY = web.RequestKey("request_id", str)
 #: Characters of an id in a header; clients refuse longer lines than some thousands.
 _LONGEST = 1024
 

@@ -15,7 +15,8 @@ from mlserver_core.types.open_names import OpenNames
 LATER, NONE = Effect.LATER, Effect.NONE
 
 
-@attrs.define(init=False, repr=False)
+# Setting an attribute is the business of OpenNames, which attrs' own checks would replace.
+@attrs.define(init=False, repr=False, on_setattr=attrs.setters.NO_OP)
 class ModelParameters(OpenNames):
     """Where the artifact is and what the runtime needs; takes any other name as well.
 
