@@ -112,7 +112,7 @@ class Settings:
         default="",
     )
     cors_settings: CORSSettings | None = setting(
-        "Cross-origin rules; see [REST](protocol.md#pages-of-other-sites).",
+        "Cross-origin rules; see [its page](rest/cors.md).",
         default=None,
         converter=_to_cors,
     )

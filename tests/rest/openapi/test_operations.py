@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -16,8 +15,6 @@ from mlserver_core.rest.openapi.operations import (
     find_operation,
 )
 from mlserver_core.settings import Settings
-
-PROTOCOL = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -40,7 +37,7 @@ def test_every_described_route_is_there(routes):
     served = {
         f"{method} {path.replace('/versions/{model_version}', '')}" for method, path in routes
     }
-    assert set(OPERATIONS) - served == set()
+    assert served >= set(OPERATIONS)
     assert served >= UNLISTED
 
 
