@@ -225,3 +225,7 @@ def test_the_text_of_an_error_can_always_be_sent():
 
     assert text_of(Odd()) == "Odd"
     assert text_of(MLServerError("file \udcff")) == "file ?"
+
+
+def test_a_long_text_is_cut_as_it_may_quote_what_a_client_sent():
+    assert len(text_of(InvalidRequest("x" * 5_000_000))) < 5000

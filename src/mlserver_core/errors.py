@@ -7,6 +7,9 @@ from typing import ClassVar
 
 import attrs
 
+#: Characters of an error's text.
+_LONGEST_TEXT = 4000
+
 
 class ErrorCode(enum.Enum):
     """The kind of an error; each transport has a table with one row per member."""
@@ -238,11 +241,14 @@ class StartupError(Exception):
 
 
 def text_of(error: BaseException) -> str:
-    """The text of an error as it can be sent: UTF-8, whatever its class makes of itself."""
+    """The text of an error as it can be sent: UTF-8, whatever its class makes of itself, and cut
+    where it is long, since it may quote what a client sent.
+    """
     try:
         text = str(error)
     except Exception:  # noqa: BLE001  # somebody else's __str__
         text = type(error).__name__
+    text = text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "..."
     return text.encode("utf-8", "replace").decode()
 
 

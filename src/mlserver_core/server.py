@@ -218,7 +218,7 @@ class MLServer:
             for _ in range(5):
                 await asyncio.sleep(0)
             await self._each_transport(lambda transport: transport.stop_listening())
-            await self.engine.models.stop_loading()
+            await self.engine.models.stop_loading(grace)
             if not await self.engine.in_flight.drained(grace):
                 logger.warning(
                     "%d request(s) did not finish within shutdown_grace_period (%s seconds)",

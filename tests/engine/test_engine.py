@@ -380,3 +380,28 @@ async def test_the_default_predict_says_that_there_is_none(start, ask):
     engine = await start(settings(MLModel))
     with pytest.raises(MLServerError, match=r"MLModel has no predict\(\)"):
         await ask(engine)
+
+
+@pytest.mark.parametrize("plain", [False, True])
+async def test_metadata_that_raises_is_a_failure_of_the_runtime(start, plain):
+    async def metadata(self):
+        raise ValueError("no signature")
+
+    def plain_metadata(self):
+        raise ValueError("no signature")
+
+    methods = {"metadata": plain_metadata if plain else metadata}
+    engine = await start(settings(type("Runtime", (Answering,), methods)))
+    with pytest.raises(RuntimeFailed, match="ValueError: no signature"):
+        await engine.metadata("m")
+    assert engine.in_flight.count == 0
+
+
+async def test_parameters_that_a_runtime_hands_back_send_no_headers_of_the_request(start, ask):
+    class Handing(Answering):
+        async def predict(self, payload):
+            return InferenceResponse(outputs=[], parameters=payload.parameters)
+
+    engine = await start(settings(Handing), cloud_events=False)
+    response = await ask(engine, headers={"authorization": "secret"})
+    assert response.parameters.headers is None

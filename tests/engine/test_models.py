@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import threading
 
 import attrs
 import pytest
@@ -545,3 +547,80 @@ async def test_of_several_versions_the_newest_answers_the_custom_path(engine, sh
     shelf.models = [settings(Explaining, version=each) for each in ("9", "10")]
     await engine.load_model("m")
     assert engine.find_route("POST", "/explain").route.version == "10"
+
+
+async def test_of_a_versioned_and_an_unversioned_model_the_default_one_answers_the_custom_path(
+    engine, shelf
+):
+    shelf.models = [settings(Explaining), settings(Explaining, version="1")]
+    await engine.load_model("m")
+    assert engine.find_route("POST", "/explain").route.version is None
+
+
+async def test_a_second_unload_waits_for_the_first(engine, shelf, ask):
+    shelf.models = [settings(Gate)]
+    await engine.load_model("m")
+    model = model_of(engine)
+    asked = asyncio.ensure_future(ask(engine))
+    await model.entered.wait()
+    first = asyncio.ensure_future(engine.unload_model("m"))
+    await becomes(engine, "UNLOADING")
+    second = asyncio.ensure_future(engine.unload_model("m"))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not second.done()
+    assert (await index(engine))["m", None][0] == "UNLOADING"
+    model.go.set()
+    await asyncio.gather(asked, first, second)
+    assert model.unloaded
+
+
+async def test_a_model_is_not_unloaded_while_a_thread_works_for_a_caller_who_has_left(
+    engine, shelf, ask
+):
+    loop = asyncio.get_running_loop()
+    entered, go, order = asyncio.Event(), threading.Event(), []
+
+    class Working(MLModel):
+        def predict(self, payload):
+            loop.call_soon_threadsafe(entered.set)
+            assert go.wait(30)
+            order.append("predicted")
+
+        def unload(self):
+            order.append("unloaded")
+
+    shelf.models = [settings(Working)]
+    await engine.load_model("m")
+    asked = asyncio.ensure_future(ask(engine))
+    await entered.wait()
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    unloading = asyncio.ensure_future(engine.unload_model("m"))
+    await becomes(engine, "UNLOADING")
+    go.set()
+    await unloading
+    assert order == ["predicted", "unloaded"]
+
+
+@pytest.mark.parametrize("name", ["x/y", "..", "a\nb"])
+async def test_with_on_load_error_serve_a_name_that_is_none_keeps_the_others_serving(
+    start, model_folder, write, tmp_path, ask, name
+):
+    model_folder("good", implementation="echo")
+    text = json.dumps({"implementation": "echo", "name": name})
+    write("bad/model-settings.json", text)
+    engine = await start(
+        load_models_at_startup=True, model_repository_root=str(tmp_path), on_load_error="serve"
+    )
+    await ask(engine, "good")
+    state, reason = (await index(engine))["bad", None]
+    assert state == "UNAVAILABLE"
+    assert "expected a name without slashes" in reason
+
+
+async def test_an_unreadable_model_of_a_custom_repository_may_be_called_anything(start):
+    engine = await start()
+    failed = await engine.models.load_all([], [Unreadable("a/b", ("is broken",))])
+    assert [each.message for each in failed] == ["is broken"]

@@ -54,3 +54,22 @@ async def test_stop_gives_up_work_and_tells_who_waits_for_it():
         await caller
     with pytest.raises(Unavailable):
         await tasks.finish(work())
+
+
+async def test_stop_waits_no_longer_than_it_is_told():
+    entered, go = asyncio.Event(), asyncio.Event()
+
+    async def work():
+        try:
+            entered.set()
+            await asyncio.Event().wait()
+        finally:
+            await go.wait()
+
+    tasks = Tasks()
+    task = tasks.start(work())
+    await entered.wait()
+    await tasks.stop(0.01)
+    assert not task.done()
+    go.set()
+    await asyncio.wait([task])

@@ -326,3 +326,40 @@ async def test_a_plain_generator_runs_in_the_thread_of_the_model(load):
     got = [each async for each in executor.predict_stream(payloads())]
     assert [value for value, _ in got] == [1, 2]
     assert all(thread.name.startswith(THREAD_PREFIX + "streams") for _, thread in got)
+
+
+async def test_idle_waits_for_a_thread_whose_caller_has_left(load):
+    loop = asyncio.get_running_loop()
+    entered, go = asyncio.Event(), threading.Event()
+
+    def predict(payload):
+        loop.call_soon_threadsafe(entered.set)
+        assert go.wait(LONG)
+
+    executor = await load(predict, name="left-alone")
+    await executor.idle()
+    asked = asyncio.ensure_future(executor.predict(None))
+    await entered.wait()
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    idle = asyncio.ensure_future(executor.idle())
+    done, _ = await asyncio.wait([idle], timeout=0.05)
+    assert not done
+    go.set()
+    await idle
+
+
+async def test_a_plain_generator_behind_a_decorator_is_one_all_the_same(load):
+    def predict_stream(payloads):
+        for payload in payloads:
+            yield payload * 2
+
+    decorated = functools.partial(predict_stream)
+
+    async def payloads():
+        yield 1
+        yield 2
+
+    executor = await load(nothing, predict_stream=decorated, name="decorated")
+    assert [each async for each in executor.predict_stream(payloads())] == [2, 4]

@@ -118,3 +118,20 @@ def test_the_namespace_is_read_from_the_file_that_kubernetes_mounts(tmp_path):
     (tmp_path / "namespace").write_text("prod\n")
     assert read_namespace(tmp_path / "namespace") == "prod"
     assert read_namespace(tmp_path / "missing") == ""
+
+
+@pytest.mark.parametrize(
+    ("id", "header"),
+    [
+        ("plain 1", "plain 1"),
+        ("a\nb", "a%0Ab"),
+        ("x" * 20_000, "x" * 1024),
+        ("ü" * 2000, ("%C3%BC" * 200)[:1024]),
+        ("\ud800", "?"),
+    ],
+)
+async def test_an_id_that_no_header_carries_is_encoded_and_cut_in_the_answers_headers(
+    pass_through, id, header
+):
+    _, answer = await pass_through(InferenceRequest(id=id, inputs=[]))
+    assert answer["Ce-Id"] == answer["Ce-Requestid"] == header

@@ -563,3 +563,12 @@ def test_text_among_numbers_is_refused_before_numpy_pads_it_to_the_longest():
 def test_a_value_of_another_kind_is_refused_and_named(datatype, data, shown):
     text = refusal(datatype, [len(data)], data)
     assert text == f"tensor 'x': element 0 is {shown}, expected {datatype}"
+
+
+@pytest.mark.parametrize(
+    "shape", [[2**63 - 1] * 100_000, [10**18 - 1] * 300, [2**63], [1] * 65, [2**63 - 1] * 64]
+)
+def test_a_shape_that_no_tensor_has_is_refused_at_once_and_in_few_words(shape):
+    with pytest.raises(InvalidRequest) as refused:
+        to_elements("x", Datatype.FP64, shape, [1.0])
+    assert len(str(refused.value)) < 4000

@@ -320,7 +320,7 @@ def test_raw_contents_belong_to_inputs_in_order():
             pack([b"a"] * 2),
             "shape [2, 2] expects 4 elements, got 2 in the raw buffer",
         ),
-        (D.BYTES, [0], pack([b""]), "shape [0] expects 0 elements, got 1 in the raw buffer"),
+        (D.BYTES, [0], pack([b""]), "shape [0] expects 0 elements, got more in the raw buffer"),
         (
             D.FP32,
             [-1],

@@ -103,3 +103,8 @@ def test_any_numbers_written_are_read_back(datatype, data):
 @given(st.lists(st.binary(max_size=300)))
 def test_any_bytes_written_are_read_back(elements):
     assert decode_raw("x", D.BYTES, [len(elements)], encode_raw(elements)) == elements
+
+
+def test_elements_beyond_those_expected_are_not_looked_at():
+    with pytest.raises(InvalidRequest, match=r"shape \[1\] expects 1 elements, got more"):
+        decode_raw("x", Datatype.BYTES, [1], bytes(4 * 10**6) + b"no element")

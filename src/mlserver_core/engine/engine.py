@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import logging
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping
@@ -170,9 +169,9 @@ class InferenceEngine:
         serving = self.models.table.find(name, version).serving
         if serving is None:
             raise ModelNotReady(name, version or None)
-        with serving.context.around():
-            answer = serving.model.metadata()
-            metadata = copy.copy(await answer if inspect.isawaitable(answer) else answer)
+        with self.in_flight, serving.in_flight:
+            found = await serving.call("metadata", {}, RequestContext())
+        metadata: MetadataModelResponse = copy.copy(found)
         metadata.versions = metadata.versions or self.models.table.versions(name)
         return metadata
 

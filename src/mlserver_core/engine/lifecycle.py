@@ -126,6 +126,11 @@ class LiveModel:
             )
         model.ready = True
 
+    async def idle(self) -> None:
+        """Returns when no code of the model runs any more."""
+        if self.executor is not None:
+            await self.executor.idle()
+
     async def unload(self) -> None:
         """Runs the model's ``unload``, if it was made, and lets go of its threads and modules.
 

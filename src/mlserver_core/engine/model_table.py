@@ -136,9 +136,11 @@ class ModelTable:
         )
 
 
-def _default(versions: Mapping[str, ModelEntry]) -> ModelEntry:
-    def rank(version: str) -> tuple[bool, bool, Any]:
-        loaded = versions[version].state is State.READY
-        return loaded, not version, natural_key(version)
+def rank(entry: ModelEntry) -> tuple[bool, bool, Any]:
+    """Orders the versions of a model; the highest is the default."""
+    version = entry.settings.version or ""
+    return entry.state is State.READY, not version, natural_key(version)
 
-    return versions[max(versions, key=rank)]
+
+def _default(versions: Mapping[str, ModelEntry]) -> ModelEntry:
+    return max(versions.values(), key=rank)

@@ -12,7 +12,7 @@ import attrs
 
 from mlserver_core.engine.failures import cut_paths
 from mlserver_core.engine.lifecycle import LiveModel, Parts, discard, load
-from mlserver_core.engine.model_table import ModelEntry, ModelTable
+from mlserver_core.engine.model_table import ModelEntry, ModelTable, rank
 from mlserver_core.engine.retirement import Retirement
 from mlserver_core.engine.route_table import RouteTable
 from mlserver_core.engine.tasks import Tasks
@@ -126,9 +126,13 @@ class Models:
         """
         await self._tasks.finish(self._unload_named(name))
 
-    async def stop_loading(self) -> None:
-        """The server is no longer ready, and loads that are under way are given up."""
-        await self._tasks.stop()
+    async def stop_loading(self, seconds: float | None = None) -> None:
+        """The server is no longer ready, and loads that are under way are given up.
+
+        Args:
+            seconds: how long what they leave behind may take to be cleared away.
+        """
+        await self._tasks.stop(seconds)
 
     async def unload_all(self, seconds: float | None = None) -> None:
         """Unloads every model, newest first.
@@ -176,9 +180,9 @@ class Models:
             entries = self.table.entries(name)
             if not entries:
                 raise ModelNotFound(name)
-            retired = [self._take_down(entry) for entry in entries]
+            retired = [task for entry in entries for task in self._take_down(entry)]
         # Outside the lock: a model that never finishes its work holds up no new load.
-        await asyncio.gather(*map(asyncio.shield, filter(None, retired)))
+        await asyncio.gather(*map(asyncio.shield, retired))
 
     async def _find(self, name: str) -> Listing:
         if self.repository is None:
@@ -256,19 +260,23 @@ class Models:
         self._put(entry)
         return ModelLoadError(settings.name, reason)
 
-    def _take_down(self, entry: ModelEntry) -> asyncio.Task[None] | None:
-        """Takes a version out of service; the task ends when it is unloaded."""
-        live = self._live.pop((entry.settings.name, entry.settings.version), None)
-        if live is None:
+    def _take_down(self, entry: ModelEntry) -> list[asyncio.Task[None]]:
+        """Takes a version out of service; it is unloaded when the tasks have ended."""
+        name, version = entry.settings.name, entry.settings.version
+        live = self._live.pop((name, version), None)
+        if live is not None:
+            self._retirement.add(live)
+            leaving = attrs.evolve(entry, state=State.UNLOADING, expected=False, serving=None)
+            self._put(leaving)
+        elif entry.state is not State.UNLOADING:
             self._forget(entry)
-            return None
-        leaving = attrs.evolve(entry, state=State.UNLOADING, expected=False, serving=None)
-        self._put(leaving)
-        return self._retirement.add(live)
+        return self._retirement.tasks(name, version)
 
     def _unloaded(self, live: LiveModel) -> None:
-        entry = self.table.get(live.settings.name, live.settings.version)
-        if entry is not None and entry.state is State.UNLOADING:
+        name, version = live.settings.name, live.settings.version
+        entry = self.table.get(name, version)
+        leaving = entry is not None and entry.state is State.UNLOADING
+        if entry is not None and leaving and not self._retirement.tasks(name, version):
             self._forget(entry)
         self._plugins.notify("mlserver_model_unloaded", model=live.model)
 
@@ -284,9 +292,10 @@ class Models:
         self._index_routes(entry)
 
     def _index_routes(self, *changed: ModelEntry | None) -> None:
-        """Of the versions of a model the newest answers, as it does requests for inference."""
+        """Of the versions of a model the default one answers first, as it does elsewhere."""
         if any(entry and entry.serving and entry.serving.routes for entry in changed):
-            serving = [entry.serving for entry in reversed(list(self.table)) if entry.serving]
+            entries = sorted(self.table, key=rank, reverse=True)
+            serving = [entry.serving for entry in entries if entry.serving]
             self.routes = RouteTable.of(route for each in serving for route in each.routes)
 
     def _lock(self, name: str) -> asyncio.Lock:

@@ -48,8 +48,12 @@ def compose(parts: Surroundings, middlewares: Sequence[Middleware]) -> Infer:
 
     async def run(request: InferenceRequest, context: RequestContext) -> InferenceResponse:
         with failures.on(f"request {request.id}", context), around(context):
+            headers = request.parameters.headers if request.parameters else None
             response = await executor.predict(request)
-        return seal(response, request.id, settings)
+        sealed = seal(response, request.id, settings)
+        if sealed.parameters is not None and sealed.parameters.headers is headers:
+            sealed.parameters.headers = None  # parameters handed back are no headers to send
+        return sealed
 
     infer: Infer = run
     for middleware in reversed(middlewares):

@@ -26,6 +26,14 @@ class Retirement:
         self._tasks[live] = asyncio.ensure_future(self._retire(live))
         return self._tasks[live]
 
+    def tasks(self, name: str, version: str | None) -> list[asyncio.Task[None]]:
+        """What is left to do for a version of a model; empty when it is unloaded."""
+        return [
+            task
+            for live, task in self._tasks.items()
+            if (live.settings.name, live.settings.version) == (name, version)
+        ]
+
     async def end(self, seconds: float | None) -> list[LiveModel]:
         """Gives every model ``seconds`` at most; returns those that are still at work."""
         if self._tasks:
@@ -36,6 +44,7 @@ class Retirement:
 
     async def _retire(self, live: LiveModel) -> None:
         await live.serving.in_flight.drained()
+        await live.idle()  # a thread may still work for a caller who has left
         await discard(live)
         del self._tasks[live]
         self.on_unloaded(live)

@@ -50,10 +50,15 @@ class Tasks:
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
             raise
 
-    async def stop(self) -> None:
-        """Takes no more work, and gives up what is under way."""
+    async def stop(self, seconds: float | None = None) -> None:
+        """Takes no more work, and gives up what is under way.
+
+        Args:
+            seconds: how long that may take; None waits for ever.
+        """
         self.stopping = True
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds)

@@ -40,13 +40,13 @@ class InlineExecutor:
     async def predict_stream(self, requests: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
         """Runs the model's ``predict_stream``; a plain generator once for each request."""
         function = self._loaded().predict_stream
-        if inspect.isgeneratorfunction(function):
+        made = None if inspect.isgeneratorfunction(function) else function(requests)
+        if made is None or inspect.isgenerator(made):  # behind a decorator it shows only now
             async for request in requests:
                 async with aclosing(self._step_through(function(iter([request])))) as answers:
                     async for answer in answers:
                         yield answer
             return
-        made = function(requests)
         answers = await made if inspect.isawaitable(made) else made
         try:
             async for answer in answers:
@@ -61,6 +61,9 @@ class InlineExecutor:
         if not inspect.iscoroutinefunction(function):
             return await self._run(functools.partial(function, **arguments))
         return await function(**arguments)
+
+    async def idle(self) -> None:
+        """Nothing runs without a caller who waits for it."""
 
     async def unload(self) -> None:
         """Runs the model's ``unload``."""

@@ -51,6 +51,11 @@ class Executor(Protocol):
         what it returned; its exceptions come through.
         """
 
+    async def idle(self) -> None:
+        """Returns when no code of the model runs any more, on behalf of callers who have left
+        neither.
+        """
+
     async def unload(self) -> None:
         """Runs the model's ``unload``; its exceptions come through."""
 

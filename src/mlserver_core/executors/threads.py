@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import inspect
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import attrs
@@ -27,11 +27,17 @@ class ThreadsExecutor(InlineExecutor):
     """
 
     _pool: ThreadPoolExecutor | None = attrs.field(default=None, init=False)
+    _calls: set[Future[Any]] = attrs.field(factory=set, init=False)
 
     async def load(self, make: Callable[[], RunnableModel]) -> Any:
         """Makes the model, whose imports may take long, in its thread and runs its ``load``."""
         self._model = await self._run(make)
         return await self._run(self._model.load)
+
+    async def idle(self) -> None:
+        """Waits for the threads that work for callers who have left."""
+        while calls := list(self._calls):
+            await asyncio.wait([asyncio.wrap_future(call) for call in calls])
 
     async def unload(self) -> None:
         """Runs the model's ``unload``, in a thread of its own: a call may never end."""
@@ -53,9 +59,10 @@ class ThreadsExecutor(InlineExecutor):
                 self.settings.predict_threads, THREAD_PREFIX + self.settings.name
             )
         context = contextvars.copy_context()  # the model's module space among others
-        result = await asyncio.get_running_loop().run_in_executor(
-            self._pool, context.run, _guarded, function, *arguments
-        )
+        call = self._pool.submit(context.run, _guarded, function, *arguments)
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+        result = await asyncio.wrap_future(call)
         return await result if inspect.isawaitable(result) else result
 
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import attrs
 
@@ -16,6 +17,9 @@ from mlserver_core.settings import ModelSettings, Settings
 from mlserver_core.types import InferenceRequest, InferenceResponse, Parameters
 from mlserver_core.types.context import RequestContext
 
+#: Characters; clients refuse header lines of some thousands.
+_LONGEST_ID = 1024
+_PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
 _NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -75,7 +79,7 @@ class CloudEvents:
         ) -> InferenceResponse:
             _add(request, self.for_requests, request.id)
             response = await infer(request, context)
-            _add(response, self.for_responses, response.id)
+            _add(response, self.for_responses, _as_header(response.id))
             return response
 
         return infer_with_events
@@ -95,7 +99,7 @@ class CloudEvents:
         ) -> AsyncGenerator[InferenceResponse, None]:
             async with aclosing(infer_stream(requests_with_events(requests), context)) as responses:
                 async for response in responses:
-                    _add(response, self.for_responses, response.id)
+                    _add(response, self.for_responses, _as_header(response.id))
                     yield response
 
         return stream_with_events
@@ -108,3 +112,10 @@ def _add(
         message.parameters = Parameters()
     ours = {**events, "Ce-Id": id, "Ce-Requestid": id}
     message.parameters.headers = {**ours, **(message.parameters.headers or {})}
+
+
+def _as_header(id: str | None) -> str | None:
+    """An id as a header carries it: without control characters, and not too long for clients."""
+    if id is None or (len(id) <= _LONGEST_ID and id.isascii() and id.isprintable()):
+        return id
+    return quote(id[:_LONGEST_ID], _PRINTABLE, errors="replace")[:_LONGEST_ID]

@@ -12,6 +12,7 @@ import attrs
 from mlserver_core.errors import SettingsError, named
 from mlserver_core.repositories.interfaces import Listing, Unreadable
 from mlserver_core.settings import ModelSettings
+from mlserver_core.settings.fields import is_name
 from mlserver_core.settings.loading import Loaded, load_implicit_model, load_model_settings
 from mlserver_core.settings.sources import read_json
 
@@ -83,7 +84,7 @@ def _name_in(path: Path) -> str:
         name = read_json(path).get("name")
     except SettingsError:
         name = None
-    return name if name and isinstance(name, str) else path.absolute().parent.name
+    return name if name and isinstance(name, str) and is_name(name) else path.absolute().parent.name
 
 
 def find_settings(root: Path) -> Iterator[Path]:

@@ -7,6 +7,11 @@ from typing import Protocol
 import attrs
 
 from mlserver_core.settings import ModelSettings
+from mlserver_core.settings.fields import is_name
+
+
+def _to_name(value: str) -> str:
+    return value if is_name(value) else "(unnamed)"
 
 
 @attrs.frozen
@@ -14,11 +19,12 @@ class Unreadable:
     """A model whose settings cannot be used.
 
     Attributes:
-        name: the model's name as far as it can be told, such as its folder's.
+        name: the model's name as far as it can be told, such as its folder's; "(unnamed)"
+            where that is no name for a model.
         problems: what is wrong, one sentence each.
     """
 
-    name: str
+    name: str = attrs.field(converter=_to_name)
     problems: tuple[str, ...]
 
 

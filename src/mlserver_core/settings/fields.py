@@ -72,12 +72,17 @@ def url_segment(_: object, __: attrs.Attribute[Any], value: Any) -> None:
     """A validator for names that stand in URLs and may not lead anywhere else; raises
     ValueError.
     """
-    if value is None:
+    if value is None or is_name(value):
         return
-    if value in (".", "..") or any(letter in "/\\" or ord(letter) < 0x20 for letter in value):
-        raise ValueError(f"expected a name without slashes and control characters, got {value!r}")
     if len(value) > _LONGEST_NAME:
         raise ValueError(f"expected a name of at most {_LONGEST_NAME} characters")
+    raise ValueError(f"expected a name without slashes and control characters, got {value!r}")
+
+
+def is_name(value: str) -> bool:
+    """May this be the name or the version of a model?"""
+    unsafe = value in (".", "..") or any(each in "/\\" or ord(each) < 0x20 for each in value)
+    return not unsafe and len(value) <= _LONGEST_NAME
 
 
 def path(_: object, __: attrs.Attribute[Any], value: Any) -> None:

@@ -28,6 +28,8 @@ _ALLOWED = {
 _NESTS = (list, tuple, np.ndarray)
 #: As many as numpy's arrays have.
 _MOST_DIMENSIONS = 64
+#: The largest size of a dimension, as the protocol's int64 has it.
+_LARGEST = 2**63 - 1
 
 
 def to_elements(name: str, datatype: Datatype, shape: Sequence[int], data: Any) -> Any:
@@ -65,8 +67,19 @@ def to_values(name: str, datatype: Datatype, data: Any) -> np.ndarray:
 
 
 def count_elements(name: str, shape: Sequence[int]) -> int:
-    """How many elements a shape has; raises InvalidRequest for a negative dimension."""
+    """How many elements a shape has.
+
+    Raises:
+        InvalidRequest: more dimensions than arrays have, or a size that none has.
+    """
+    if len(shape) > _MOST_DIMENSIONS:
+        raise InvalidRequest(
+            f"tensor {name!r}: expected at most {_MOST_DIMENSIONS} dimensions in its shape, "
+            f"got {len(shape)}"
+        )
     for size in shape:
+        if size > _LARGEST:
+            raise InvalidRequest(f"tensor {name!r}: no dimension has a size above {_LARGEST}")
         if size < 0:
             raise InvalidRequest(
                 f"tensor {name!r}: shape {list(shape)} has a negative dimension; "

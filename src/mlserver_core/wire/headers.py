@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 from collections.abc import Mapping
@@ -31,6 +32,7 @@ _OURS = frozenset(
 )
 #: A header name (RFC 9110, section 5.1).
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 #: Printable ASCII, all that HTTP and gRPC carry everywhere; "%" too is kept as it is.
 _PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
 
@@ -46,7 +48,7 @@ def sendable(headers: Mapping[str, Any] | None) -> dict[str, str]:
     sent = {}
     for name, value in headers.items():
         text = str(value)
-        if _is_ours(name) or any(ord(letter) < 0x20 or ord(letter) == 0x7F for letter in text):
+        if not isinstance(name, str) or _is_ours(name) or _CONTROL.search(text):
             logger.warning("A runtime set the response header %r, which is not sent", name)
             continue
         sent[name] = text if text.isascii() else percent_encode(text)
@@ -62,8 +64,9 @@ def percent_encode(text: str) -> str:
     return quote(data, _PRINTABLE)
 
 
-def _is_ours(name: Any) -> bool:
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+@functools.lru_cache(maxsize=1024)
+def _is_ours(name: str) -> bool:
+    if not _NAME.fullmatch(name):
         return True
     lower = name.lower()
     return lower in _OURS or lower.startswith("grpc-")

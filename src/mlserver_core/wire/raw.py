@@ -5,6 +5,7 @@ A BYTES element is a 4-byte little-endian length and that many bytes; a BOOL is 
 
 from __future__ import annotations
 
+import itertools
 import math
 import struct
 from collections.abc import Iterator, Sequence
@@ -55,11 +56,13 @@ def decode_raw(name: str, datatype: Datatype, shape: Sequence[int], raw: Buffer)
     """
     count = count_elements(name, shape)
     if datatype is Datatype.BYTES:
-        elements = list(_split_bytes(name, raw))
+        # One more than expected says enough: a buffer of zeros has an element in every 4 bytes.
+        elements = list(itertools.islice(_split_bytes(name, raw), count + 1))
         if len(elements) != count:
+            got = "more" if len(elements) > count else len(elements)
             raise InvalidRequest(
                 f"tensor {name!r}: shape {list(shape)} expects {count} elements, "
-                f"got {len(elements)} in the raw buffer"
+                f"got {got} in the raw buffer"
             )
         return elements
     dtype = to_dtype(datatype)
