@@ -16,7 +16,7 @@ from mlserver_core.engine.in_flight import InFlight
 from mlserver_core.engine.lifecycle import Parts
 from mlserver_core.engine.model_table import ModelEntry, Serving
 from mlserver_core.engine.models import Models
-from mlserver_core.engine.repository_index import make_index
+from mlserver_core.engine.repository import make_index
 from mlserver_core.engine.route_table import RouteMatch
 from mlserver_core.errors import (
     InternalError,

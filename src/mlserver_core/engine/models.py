@@ -13,6 +13,7 @@ import attrs
 from mlserver_core.engine.failures import cut_paths
 from mlserver_core.engine.lifecycle import LiveModel, Parts, discard, load
 from mlserver_core.engine.model_table import ModelEntry, ModelTable, rank
+from mlserver_core.engine.repository import find_model
 from mlserver_core.engine.retirement import Retirement
 from mlserver_core.engine.route_table import RouteTable
 from mlserver_core.engine.tasks import Tasks
@@ -23,7 +24,7 @@ from mlserver_core.errors import (
     named,
 )
 from mlserver_core.hooks.manager import PluginManager
-from mlserver_core.repositories.interfaces import Listing, Repository, Unreadable
+from mlserver_core.repositories.interfaces import Repository, Unreadable
 from mlserver_core.settings import ModelSettings, Settings
 from mlserver_core.types import State
 
@@ -163,7 +164,7 @@ class Models:
 
     async def _load_named(self, name: str) -> None:
         async with self._lock(name):
-            listing = await self._find(name)
+            listing = await find_model(self.repository, name)
             # One after the other: a load may need much more memory than what it leaves.
             outcomes = [await self._load(copy.copy(model)) for model in listing.models]
             reasons = [str(outcome) for outcome in outcomes if outcome is not None]
@@ -183,22 +184,6 @@ class Models:
             retired = [task for entry in entries for task in self._take_down(entry)]
         # Outside the lock: a model that never finishes its work holds up no new load.
         await asyncio.gather(*map(asyncio.shield, retired))
-
-    async def _find(self, name: str) -> Listing:
-        if self.repository is None:
-            raise ModelNotFound(name)
-        try:
-            listing = await self.repository.find(name)
-        except Exception as error:
-            logger.exception("The model repository failed to find %r", name)
-            raise RuntimeFailed(
-                cut_paths(f"the model repository failed: {type(error).__name__}: {error}")
-            ) from error
-        for warning in listing.warnings:
-            logger.warning("%s", warning)
-        if not listing.models and not listing.unreadable:
-            raise ModelNotFound(name)
-        return listing
 
     async def _load(self, model_settings: ModelSettings) -> ModelLoadError | None:
         known = self.table.get(model_settings.name, model_settings.version)

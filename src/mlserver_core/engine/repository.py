@@ -1,4 +1,4 @@
-"""What the model repository's index says (Triton's model repository extension, "Index")."""
+"""What is asked of the model repository (Triton's model repository extension)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 from mlserver_core.engine.failures import cut_paths
 from mlserver_core.engine.model_table import ModelEntry, ModelTable
 from mlserver_core.engine.versions import natural_key
+from mlserver_core.errors import ModelNotFound, RuntimeFailed
 from mlserver_core.repositories.interfaces import Listing, Repository
 from mlserver_core.types import RepositoryIndexResponseItem, State
 
@@ -29,6 +30,28 @@ async def make_index(
     if repository is not None:
         items += _not_loaded(table, await _list(repository))
     return sorted(items, key=lambda item: (item.name, natural_key(item.version or "")))
+
+
+async def find_model(repository: Repository | None, name: str) -> Listing:
+    """What the repository has of one model; never empty.
+
+    Raises:
+        ModelNotFound: it has no such model.
+        RuntimeFailed: it cannot be asked; says why.
+    """
+    if repository is None:
+        raise ModelNotFound(name)
+    try:
+        listing = await repository.find(name)
+    except Exception as error:
+        logger.exception("The model repository failed to find %r", name)
+        text = f"the model repository failed: {type(error).__name__}: {error}"
+        raise RuntimeFailed(cut_paths(text)) from error
+    for warning in listing.warnings:
+        logger.warning("%s", warning)
+    if not listing.models and not listing.unreadable:
+        raise ModelNotFound(name)
+    return listing
 
 
 def _to_item(entry: ModelEntry) -> RepositoryIndexResponseItem:
