@@ -37,11 +37,11 @@ async def serve():
     async def start(*models, **settings):
         server = MLServer(Settings(http_port=0, grpc_port=0, **settings))
         started.append(server)
-        return Served(server, [str(error) for error in await server.engine.load_all(models)])
+        return Served(server, [str(error) for error in await server.engine.models.load_all(models)])
 
     yield start
     for server in started:
-        await server.engine.unload_all()
+        await server.engine.models.unload_all()
 
 
 @pytest.fixture
