@@ -35,7 +35,7 @@ async def serve():
     started = []
 
     async def start(*models, **settings):
-        server = MLServer(Settings(http_port=0, grpc_port=0, **settings))
+        server = MLServer(Settings(http_port=0, grpc_port=0, metrics_port=0, **settings))
         started.append(server)
         return Served(server, [str(error) for error in await server.engine.models.load_all(models)])
 

@@ -37,7 +37,7 @@ def test_the_distribution_offers_the_plugin_as_an_entry_point():
 
 @pytest.mark.parametrize("name", ["sklearn", "mlserver_sklearn.SKLearnModel"])
 def test_both_names_mean_the_runtime(name):
-    server = MLServer(Settings(http_port=0, grpc_port=0))
+    server = MLServer(Settings(http_port=0, grpc_port=0, metrics_port=0))
     assert server.runtimes.get(name) == f"{SKLearnModel.__module__}.{SKLearnModel.__name__}"
     assert server.runtimes.owner(name) == "sklearn"
 

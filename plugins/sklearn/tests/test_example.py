@@ -30,7 +30,9 @@ def folder(tmp_path):
 
 
 async def test_the_iris_example_answers_as_its_metadata_says(folder):
-    server = MLServer(Settings(http_port=0, grpc_port=0, model_repository_root=str(folder)))
+    server = MLServer(
+        Settings(http_port=0, grpc_port=0, metrics_port=0, model_repository_root=str(folder))
+    )
     async with server:
         request = InferenceRequest(**json.loads((folder / "request.json").read_text()))
         answer = await server.engine.infer("iris", "v1.0", request, RequestContext())

@@ -293,7 +293,7 @@ def test_class_names_are_bytes_without_padding(make_model, iris, dtype):
 async def test_class_names_travel_over_json_and_grpc(tmp_path, make_model, iris):
     names = iris.target_names[iris.target]
     make_model(LogisticRegression(max_iter=1000).fit(iris.data, names))
-    server = MLServer(Settings(http_port=0, grpc_port=0))
+    server = MLServer(Settings(http_port=0, grpc_port=0, metrics_port=0))
     await server.startup([make_settings(tmp_path, name="flowers")])
     try:
         [rest] = re.findall(r"http://\S+", server.transports["rest"].listening)
