@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 
 import pytest
@@ -13,7 +14,7 @@ import attrs
 import numpy as np
 from aiohttp import web
 
-from mlserver_core import MLModel, custom_handler
+from mlserver_core import MLModel, custom_handler, request_context
 from mlserver_core.errors import MLServerError
 from mlserver_core.types import InferenceRequest, InferenceResponse, MetadataModelResponse
 from mlserver_core.types import Parameters, RequestInput, ResponseOutput
@@ -123,6 +124,34 @@ class Model(MLModel):
     @custom_handler(rest_path="/both", rest_method="POST")
     async def both(self):
         return "both"
+
+    @custom_handler(rest_path="/twice", rest_method="GET")
+    @custom_handler(rest_path="/twice/{word}", rest_method="GET")
+    @custom_handler(rest_path="/twice", rest_method="POST")
+    async def twice(self, word: str):
+        return word
+
+    @custom_handler(rest_path="/own-length", rest_method="GET")
+    async def own_length(self):
+        return web.Response(body=b"x" * 1000, headers={"Content-Length": "1000"})
+
+    @custom_handler(rest_path="/id", rest_method="GET")
+    async def id(self):
+        return request_context().request_id
+
+    @custom_handler(rest_path="/raises/{name}", rest_method="POST")
+    def raises(self, name: str, body: bytes):
+        if name == "HTTPFound":
+            error = web.HTTPFound("/elsewhere")
+            error.set_cookie("from", "here")
+            raise error
+        raise getattr(web, name)(text="the text" if name != "HTTPNoContent" else None,
+                                 headers={"X-Own": "1"})
+
+    @custom_handler(rest_path="/kept", rest_method="GET")
+    async def kept(self):
+        self.answer = getattr(self, "answer", None) or web.Response(text="kept")
+        return self.answer
 
     @custom_handler(rest_path="/v2/models/m/infer")
     async def never(self):
@@ -291,6 +320,60 @@ def test_failure_of_a_handler_is_its_text(ask, method, path, status, text):
     got, body = ask(method, path)
     assert (got, list(body)) == (status, ["error"])
     assert body["error"].startswith(text)
+
+
+def test_each_mark_of_a_method_has_arguments_of_its_own(ask):
+    for _ in range(2):
+        assert ask("GET", "/twice/path") == (200, b"path")
+        assert ask("POST", "/twice", b"body") == (200, b"body")
+        assert ask("GET", "/twice?word=query") == (200, b"query")
+
+
+def test_handler_knows_the_id_that_the_client_gets(server, call):
+    _, headers, body = call(server, "GET", "/id")
+    assert body.decode() == headers["X-Request-ID"]
+    assert call(server, "GET", "/id", None, {"X-Request-ID": "mine"})[2] == b"mine"
+    call(server, "GET", "/fails/otherwise", None, {"X-Request-ID": "r-8"})
+    assert server.wait_for("failed on a call of fails (request r-8)")
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [("HTTPNotFound", 404), ("HTTPConflict", 409), ("HTTPBadGateway", 502)],
+)
+def test_exception_of_aiohttp_is_an_error_with_its_status_and_text(server, call, name, status):
+    call(server, "GET", f"/before/{name}")
+    server.wait_for(f"there is nothing at /before/{name}")
+    sent = {"X-Request-ID": "r-10"}
+    seen = len(server.lines)
+    got, headers, body = call(server, "POST", f"/raises/{name}", b"x", sent)
+    assert (got, json.loads(body)) == (status, {"error": "the text"})
+    assert (headers["X-Own"], headers["Content-Type"]) == ("1", "application/json")
+    line = server.wait_for(f"{status}, request r-10: the text")
+    assert server.lines[seen:] == [line]
+    assert "ERROR" not in line
+
+
+def test_exception_of_aiohttp_that_is_no_error_is_the_answer(server, call):
+    status, headers, _ = call(server, "POST", "/raises/HTTPFound", b"x")
+    assert (status, headers["Location"]) == (302, "/elsewhere")
+    assert headers["Set-Cookie"].startswith("from=here")
+    status, headers, body = call(server, "POST", "/raises/HTTPAccepted", b"x")
+    assert (status, body, headers["X-Own"]) == (202, b"the text", "1")
+    assert call(server, "POST", "/raises/HTTPNoContent", b"x")[0] == 204
+
+
+def test_answer_that_was_sent_before_is_refused(ask):
+    assert ask("GET", "/kept") == (200, b"kept")
+    status, body = ask("GET", "/kept")
+    assert status == 500
+    assert body["error"].endswith("return a new web.Response for each call")
+
+
+def test_length_that_a_handler_gives_is_that_of_the_plain_body(server, call):
+    _, headers, body = call(server, "GET", "/own-length", None, {"Accept-Encoding": "gzip"})
+    assert (headers["Content-Encoding"], gzip.decompress(body)) == ("gzip", b"x" * 1000)
+    assert call(server, "GET", "/own-length")[1]["Content-Length"] == "1000"
 
 
 def test_other_verb_is_refused_with_those_that_are_right(server, call):

@@ -95,3 +95,47 @@ def test_request_with_two_hosts_has_our_error_shape(faulty, open_socket):
     assert b"application/json" in head
     assert b"X-Request-ID" in head
     assert body.startswith(b'{"error":')
+
+
+BREAKS_OFF = """
+from aiohttp import web
+from mlserver_core import MLModel, custom_handler
+
+class Model(MLModel):
+    @custom_handler(rest_path="/breaks-off/{how}", rest_method="GET")
+    async def breaks_off(self, request: web.Request, how: str):
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        await answer.write(b"the beginning")
+        if how == "returns":
+            return {"another": "answer"}
+        raise ValueError("in the middle") if how == "raises" else web.HTTPNotFound()
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "text"),
+    [
+        ("raises", "500, request r-2: ValueError: in the middle"),
+        ("refuses", "404, request r-2: 404: Not Found"),
+        ("returns", "500, request r-2: breaks_off has begun an answer of its own, and returned"),
+    ],
+)
+def test_answer_that_breaks_off_is_cut_and_its_connection_closed(served, open_socket, how, text):
+    server = served({"m": BREAKS_OFF})
+    head = f"GET /breaks-off/{how} HTTP/1.1\r\nHost: x\r\nX-Request-ID: r-2\r\n\r\n".encode()
+    answer = _read_all(open_socket(server, head))
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert answer.endswith(b"\r\n\r\nd\r\nthe beginning\r\n")
+    server.wait_for(text)
+    server.stop()
+    rest = "".join(server.lines)
+    assert rest.count("request r-2") == (2 if how == "raises" else 1)  # the engine's traceback
+    assert "aiohttp.server" not in rest
+
+
+def _read_all(client):
+    answer = b""
+    while received := client.recv(65536):
+        answer += received
+    return answer

@@ -13,9 +13,9 @@ from mlserver_core.custom_handlers import CustomHandler
 _VARIABLE = re.compile(r"{(\w+)(:path)?}")
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class Route:
-    """A custom handler of a loaded model.
+    """A custom handler of a loaded model; another load of the model has routes of its own.
 
     Attributes:
         model: the model's name.
@@ -46,7 +46,6 @@ class Route:
 
     _pattern: re.Pattern[str] = attrs.field(
         init=False,
-        eq=False,
         repr=False,
         default=attrs.Factory(lambda self: _compile(self.custom.rest_path), takes_self=True),
     )
@@ -63,11 +62,6 @@ class RouteMatch:
 
     route: Route
     variables: dict[str, str]
-
-    @property
-    def handler(self) -> Callable[..., Any]:
-        """The model's method, for its signature and annotations."""
-        return self.route.function
 
 
 @attrs.frozen

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -11,23 +11,25 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from mlserver_core.engine.engine import InferenceEngine
-from mlserver_core.engine.route_table import RouteMatch
+from mlserver_core.engine.route_table import Route, RouteMatch
 from mlserver_core.errors import RuntimeFailed
 from mlserver_core.rest.binding import Plan, make_plan
 from mlserver_core.rest.health import to_json
 from mlserver_core.rest.infer import context_of, take_headers
 from mlserver_core.rest.keys import ENGINE
 from mlserver_core.rest.openapi.document import CustomPath
+from mlserver_core.rest.request_id import request_id
 from mlserver_core.types import InferenceResponse
 from mlserver_core.types.converter import dump
 from mlserver_core.wire.json import encode_response
 
-#: What a handler that reads the body by itself meets, and is the client's mistake.
-_ABOUT_BODY = (web.HTTPRequestEntityTooLarge, web.RequestPayloadError)
+#: What a handler may raise besides MLServerError: answers of aiohttp, and what it meets when it
+#: reads the body by itself.
+_PASSING = (web.HTTPException, web.RequestPayloadError)
 #: What is known of a handler, for as long as its model is loaded.
-PLANS: web.AppKey[WeakKeyDictionary[Callable[..., Any], Plan]] = web.AppKey(
-    "plans", WeakKeyDictionary
-)
+PLANS: web.AppKey[WeakKeyDictionary[Route, Plan]] = web.AppKey("plans", WeakKeyDictionary)
+#: The answer that has been begun to a request.
+_BEGUN = web.RequestKey("begun", web.StreamResponse)
 
 
 @web.middleware
@@ -43,26 +45,47 @@ async def answer_custom(request: web.Request, handler: Handler) -> web.StreamRes
     methods = engine.route_methods(request.path)
     if methods:
         allowed = methods | ({"HEAD"} if "GET" in methods else set())
-        raise web.HTTPMethodNotAllowed(request.method, sorted(allowed))
+        text = f"{request.path} does not take {request.method}"
+        raise web.HTTPMethodNotAllowed(request.method, sorted(allowed), text=text)
     return await handler(request)
 
 
 async def _call(request: web.Request, match: RouteMatch) -> web.StreamResponse:
-    plans = request.app[PLANS]
-    plan = plans.get(match.handler)
+    plans, route = request.app[PLANS], match.route
+    plan = plans.get(route)
     if plan is None:
-        method = match.route.custom.rest_method
-        plan = plans[match.handler] = make_plan(match.handler, method, match.variables)
-    arguments = await plan.bind(request, match.variables)
-    try:
-        result = await request.app[ENGINE].call_route(match, arguments, context_of(request))
-    except RuntimeFailed as error:
-        if isinstance(error.__cause__, _ABOUT_BODY):
-            raise error.__cause__ from None
-        raise
+        method = route.custom.rest_method
+        plan = plans[route] = make_plan(route.function, method, match.variables)
+    context = context_of(request)
+    context.request_id = request_id(request)
+    bind = partial(plan.bind, request, match.variables)
+    result = await request.app[ENGINE].call_route(route, bind, context, _PASSING)
     if isinstance(result, InferenceResponse) and not result.model_name:
-        result = result.model_copy(update={"model_name": match.route.model})
-    return to_answer(result)
+        result = result.model_copy(update={"model_name": route.model})
+    answer = to_answer(result)
+    _check_begun(request, answer, route.handler)
+    return answer
+
+
+async def note_begun(request: web.Request, response: web.StreamResponse) -> None:
+    """Remembers an answer; runs before its headers are sent."""
+    request[_BEGUN] = response
+
+
+def _check_begun(request: web.Request, answer: web.StreamResponse, handler: str) -> None:
+    """Raises RuntimeFailed for an answer that cannot be sent: this or another call has begun one
+    already.
+    """
+    begun = request.get(_BEGUN)
+    if begun is answer:
+        return
+    if begun is not None:
+        raise RuntimeFailed(f"{handler} has begun an answer of its own, and returned another")
+    if answer.prepared:
+        raise RuntimeFailed(
+            f"{handler} returned an answer that has been sent before; return a new web.Response "
+            "for each call"
+        )
 
 
 def list_custom(engine: InferenceEngine) -> list[CustomPath]:

@@ -27,7 +27,14 @@ class _Connection(web.RequestHandler):
     __slots__ = ()
 
     def handle_error(self, *arguments: Any, **options: Any) -> web.StreamResponse:
-        """Answers what no handler of ours has seen; in aiohttp's text or page no more."""
+        """Answers what no handler of ours has seen; in aiohttp's text or page no more.
+
+        Raises:
+            ConnectionError: an answer has begun; aiohttp closes the connection then.
+        """
+        error = arguments[2] if len(arguments) > 2 else options.get("exc")
+        if isinstance(error, ConnectionError):  # nobody left to answer, and logged already
+            raise error
         answer = super().handle_error(*arguments, **options)
         reason = "the request cannot be read as HTTP" if answer.status == 400 else answer.reason
         made = to_response(answer.status, str(reason))
