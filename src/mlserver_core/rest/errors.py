@@ -114,7 +114,8 @@ def explain(request: web.Request, error: Exception) -> tuple[int, str]:
                 text = f"there is nothing at {request.path}"
         return error.status, text
     if isinstance(error, web.RequestPayloadError):
-        return 400, f"the request body cannot be read: {error}"
+        reason = getattr(error.__cause__, "message", str(error))
+        return 400, f"the request body cannot be read: {' '.join(str(reason).split())}"
     return 500, "internal error; the server's log has the details"
 
 
