@@ -8,7 +8,7 @@ import pytest
 MODEL = """
 from __future__ import annotations
 
-from typing import Optional, Union
+from typing import Optional
 
 import attrs
 import numpy as np
@@ -108,17 +108,13 @@ class Model(MLModel):
             raise MLServerError("told so", 409)
         raise ValueError("the reason in /home/somebody/secret.txt")
 
-    @custom_handler(rest_path="/two-bodies")
-    async def two_bodies(self, one: dict, two: list):
-        return None
+    @custom_handler(rest_path="/returns-unknown", rest_method="GET")
+    async def returns_unknown(self, one: "int") -> "Nowhere":
+        return one
 
-    @custom_handler(rest_path="/strange")
-    async def strange(self, one: Union[int, str]):
-        return None
-
-    @custom_handler(rest_path="/unknown")
-    async def unknown(self, one: "Nowhere"):
-        return None
+    @custom_handler(rest_path="/100%/{one}/{two}", rest_method="GET")
+    async def percent(self, one, two):
+        return [one, two]
 
     @custom_handler(rest_path="/both", rest_method="GET")
     @custom_handler(rest_path="/both", rest_method="POST")
@@ -152,10 +148,6 @@ class Model(MLModel):
     async def kept(self):
         self.answer = getattr(self, "answer", None) or web.Response(text="kept")
         return self.answer
-
-    @custom_handler(rest_path="/v2/models/m/infer")
-    async def never(self):
-        return "never"
 """
 
 
@@ -311,9 +303,6 @@ def test_bytes_are_answered_as_they_are(server, call):
         ("GET", "/returns/object", 500, "the answer cannot be sent as JSON: object has no JSON"),
         ("GET", "/fails/told", 409, "told so"),
         ("GET", "/fails/otherwise", 500, "ValueError: the reason in secret.txt"),
-        ("POST", "/two-bodies", 500, "custom handler Model.two_bodies: the parameters one, two al"),
-        ("POST", "/strange", 500, "custom handler Model.strange: parameter 'one' cannot be filled"),
-        ("POST", "/unknown", 500, "custom handler Model.unknown: its annotations cannot be read"),
     ],
 )
 def test_failure_of_a_handler_is_its_text(ask, method, path, status, text):
@@ -396,8 +385,53 @@ def test_slash_too_many_leads_to_the_handler(server, call):
     assert status == 404
 
 
-def test_paths_of_the_protocol_stay_the_servers(ask):
-    assert ask("POST", "/v2/models/m/infer", {})[1] == {"error": "inputs: required, but missing"}
+def test_annotation_of_what_is_returned_does_not_matter(ask):
+    assert ask("GET", "/returns-unknown?one=1") == (200, 1)
+
+
+def test_slash_in_a_value_separates_nothing(ask):
+    assert ask("GET", "/sync/a%2Fb%252F") == (200, {"hello": "a/b%2F"})
+    assert ask("GET", "/files/a%2Fb/c") == (200, {"path": "a/b/c"})
+    assert ask("GET", "/100%25/a%2fb/%25") == (200, ["a/b", "%"])
+    status, body = ask("POST", "/sync/a%2Fb")
+    assert (status, body) == (405, {"error": "/sync/a/b does not take POST"})
+
+
+CANNOT_BE_CALLED = """
+from typing import Union
+from mlserver_core import MLModel, custom_handler
+
+class Model(MLModel):
+    @custom_handler(rest_path="PATH", rest_method="POST")
+    async def wrong(self, PARAMETERS):
+        return None
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters", "reason"),
+    [
+        ("/w", "one: dict, two: list", "custom handler Model.wrong: the parameters one, two all"),
+        ("/w", "one: Union[int, str]", "custom handler Model.wrong: parameter 'one' cannot be fi"),
+        ("/w", "one: 'Nowhere'", "custom handler Model.wrong: its annotations cannot be read"),
+        ("/w/{one}", "one: dict", "custom handler Model.wrong: parameter 'one' cannot be filled"),
+        ("/v2/health/live", "", "custom handler 'wrong': its rest_path is one of the server's own"),
+        (
+            "/v2/models/{x}/infer",
+            "x",
+            "custom handler 'wrong': its rest_path is one of the server's own",
+        ),
+    ],
+)
+def test_model_whose_handler_cannot_be_called_does_not_load(
+    serve, model_folder, tmp_path, call, path, parameters, reason
+):
+    code = CANNOT_BE_CALLED.replace("PATH", path).replace("PARAMETERS", parameters)
+    model_folder("m", code, implementation="models.Model")
+    server = serve(tmp_path, "--set", "on_load_error=serve")
+    (item,) = json.loads(call(server, "POST", "/v2/repository/index", {})[2])
+    assert (item["state"], item["reason"][: len(reason)]) == ("UNAVAILABLE", reason)
+    server.stop()
 
 
 def test_answer_is_compressed_and_body_bounded_as_everywhere(server, call):

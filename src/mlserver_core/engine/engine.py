@@ -140,7 +140,12 @@ class InferenceEngine:
         return self._parts.metrics
 
     def find_route(self, method: str, path: str) -> RouteMatch | None:
-        """The custom handler for an HTTP verb and path, if a loaded model has one."""
+        """The custom handler for an HTTP verb and path, if a loaded model has one.
+
+        Args:
+            method: the verb.
+            path: decoded, except for ``%2F`` and ``%25``.
+        """
         return self.models.routes.find(method, path)
 
     def route_methods(self, path: str) -> set[str]:

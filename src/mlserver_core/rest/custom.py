@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -16,7 +17,7 @@ from mlserver_core.errors import RuntimeFailed
 from mlserver_core.rest.binding import Plan, make_plan
 from mlserver_core.rest.health import to_json
 from mlserver_core.rest.infer import context_of, take_headers
-from mlserver_core.rest.keys import ENGINE
+from mlserver_core.rest.keys import ENGINE, MATCHED
 from mlserver_core.rest.openapi.document import CustomPath
 from mlserver_core.rest.request_id import request_id
 from mlserver_core.types import InferenceResponse
@@ -39,10 +40,12 @@ async def answer_custom(request: web.Request, handler: Handler) -> web.StreamRes
     if missing is None or missing.status != 404:
         return await handler(request)
     engine = request.app[ENGINE]
-    match = engine.find_route(request.method, request.path)
+    path = request.rel_url.path_safe
+    match = engine.find_route(request.method, path)
     if match is not None:
+        request[MATCHED] = match.route
         return await _call(request, match)
-    methods = engine.route_methods(request.path)
+    methods = engine.route_methods(path)
     if methods:
         allowed = methods | ({"HEAD"} if "GET" in methods else set())
         text = f"{request.path} does not take {request.method}"
@@ -51,11 +54,8 @@ async def answer_custom(request: web.Request, handler: Handler) -> web.StreamRes
 
 
 async def _call(request: web.Request, match: RouteMatch) -> web.StreamResponse:
-    plans, route = request.app[PLANS], match.route
-    plan = plans.get(route)
-    if plan is None:
-        method = route.custom.rest_method
-        plan = plans[route] = make_plan(route.function, method, match.variables)
+    route = match.route
+    plan = _plan_of(request.app, route)
     context = context_of(request)
     context.request_id = request_id(request)
     bind = partial(plan.bind, request, match.variables)
@@ -65,6 +65,28 @@ async def _call(request: web.Request, match: RouteMatch) -> web.StreamResponse:
     answer = to_answer(result)
     _check_begun(request, answer, route.handler)
     return answer
+
+
+def check_route(app: web.Application, route: Route) -> None:
+    """Raises RuntimeFailed for a handler that could not be called: its author must act."""
+    path = re.sub(r"{\w+(:path)?}", "x", route.custom.rest_path)
+    for resource in app.router.resources():
+        info = resource.get_info()
+        pattern = info.get("pattern")
+        if info.get("path") == path or (pattern is not None and pattern.fullmatch(path)):
+            raise RuntimeFailed(
+                f"custom handler {route.handler!r}: its rest_path is one of the server's own; "
+                "give it another"
+            )
+    _plan_of(app, route)
+
+
+def _plan_of(app: web.Application, route: Route) -> Plan:
+    plan = app[PLANS].get(route)
+    if plan is None:
+        plan = make_plan(route.function, route.custom.rest_method, route.variables)
+        app[PLANS][route] = plan
+    return plan
 
 
 async def note_begun(request: web.Request, response: web.StreamResponse) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from functools import partial
 from typing import Any
 
 import attrs
@@ -11,6 +12,7 @@ from aiohttp import web
 
 from mlserver_core.engine.engine import InferenceEngine
 from mlserver_core.rest.app import make_app
+from mlserver_core.rest.custom import check_route
 from mlserver_core.rest.errors import one_line, to_response
 from mlserver_core.rest.request_id import HEADER
 from mlserver_core.rest.streams import STREAMS
@@ -104,8 +106,10 @@ class RestTransport:
         Raises:
             StartupError: the address cannot be bound; says which setting to change.
         """
+        app = make_app(self.settings, self.engine)
+        self.engine.models.route_checks.append(partial(check_route, app))
         self._runner = _Runner(
-            make_app(self.settings, self.engine),
+            app,
             handler_cancellation=True,
             logger=logger,
             access_log=logger if self.settings.debug else None,
