@@ -21,6 +21,7 @@ from mlserver_core.model import MLModel
 from mlserver_core.repositories.interfaces import Listing, Unreadable
 from mlserver_core.settings import ModelSettings
 from mlserver_core.types import InferenceResponse
+from mlserver_core.types.context import RequestContext
 
 
 class Answering(MLModel):
@@ -528,19 +529,50 @@ async def test_two_models_with_one_custom_path_are_refused_with_both_names(engin
     assert engine.find_route("GET", "/explain/") is None
 
 
+class Renamed(Answering):
+    @custom_handler(rest_path="/explain")
+    async def clarify(self):
+        return "of the new load"
+
+
+async def no_arguments():
+    return {}
+
+
 async def test_custom_handlers_come_and_go_with_their_model(engine, shelf):
     shelf.models = [settings(Explaining)]
     await engine.load_model("m")
     await engine.load_model("m")
     match = engine.find_route("POST", "/explain")
-    from mlserver_core.types.context import RequestContext
-
-    assert await engine.call_route(match, {}, RequestContext()) == "m"
+    assert await engine.call_route(match.route, no_arguments, RequestContext()) == "m"
     assert engine.route_methods("/explain") == {"POST"}
     await engine.unload_model("m")
     assert engine.find_route("POST", "/explain") is None
     with pytest.raises(MLServerError):
-        await engine.call_route(match, {}, RequestContext())
+        await engine.call_route(match.route, no_arguments, RequestContext())
+
+
+async def test_custom_call_is_answered_by_the_load_that_it_came_to(engine, shelf):
+    shelf.models = [settings(Explaining)]
+    await engine.load_model("m")
+    match = engine.find_route("POST", "/explain")
+    reading, sent = asyncio.Event(), asyncio.Event()
+
+    async def read_slowly():
+        reading.set()
+        await sent.wait()
+        return {}
+
+    call = asyncio.create_task(engine.call_route(match.route, read_slowly, RequestContext()))
+    await reading.wait()
+    shelf.models = [settings(Renamed)]
+    await engine.load_model("m")
+    sent.set()
+    assert await call == "m"
+    with pytest.raises(ModelNotReady):
+        await engine.call_route(match.route, no_arguments, RequestContext())
+    new = engine.find_route("POST", "/explain")
+    assert await engine.call_route(new.route, no_arguments, RequestContext()) == "of the new load"
 
 
 async def test_of_several_versions_the_newest_answers_the_custom_path(engine, shelf):

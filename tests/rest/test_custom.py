@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 
 import pytest
@@ -7,13 +8,13 @@ import pytest
 MODEL = """
 from __future__ import annotations
 
-from typing import Optional, Union
+from typing import Optional
 
 import attrs
 import numpy as np
 from aiohttp import web
 
-from mlserver_core import MLModel, custom_handler
+from mlserver_core import MLModel, custom_handler, request_context
 from mlserver_core.errors import MLServerError
 from mlserver_core.types import InferenceRequest, InferenceResponse, MetadataModelResponse
 from mlserver_core.types import Parameters, RequestInput, ResponseOutput
@@ -107,26 +108,46 @@ class Model(MLModel):
             raise MLServerError("told so", 409)
         raise ValueError("the reason in /home/somebody/secret.txt")
 
-    @custom_handler(rest_path="/two-bodies")
-    async def two_bodies(self, one: dict, two: list):
-        return None
+    @custom_handler(rest_path="/returns-unknown", rest_method="GET")
+    async def returns_unknown(self, one: "int") -> "Nowhere":
+        return one
 
-    @custom_handler(rest_path="/strange")
-    async def strange(self, one: Union[int, str]):
-        return None
-
-    @custom_handler(rest_path="/unknown")
-    async def unknown(self, one: "Nowhere"):
-        return None
+    @custom_handler(rest_path="/100%/{one}/{two}", rest_method="GET")
+    async def percent(self, one, two):
+        return [one, two]
 
     @custom_handler(rest_path="/both", rest_method="GET")
     @custom_handler(rest_path="/both", rest_method="POST")
     async def both(self):
         return "both"
 
-    @custom_handler(rest_path="/v2/models/m/infer")
-    async def never(self):
-        return "never"
+    @custom_handler(rest_path="/twice", rest_method="GET")
+    @custom_handler(rest_path="/twice/{word}", rest_method="GET")
+    @custom_handler(rest_path="/twice", rest_method="POST")
+    async def twice(self, word: str):
+        return word
+
+    @custom_handler(rest_path="/own-length", rest_method="GET")
+    async def own_length(self):
+        return web.Response(body=b"x" * 1000, headers={"Content-Length": "1000"})
+
+    @custom_handler(rest_path="/id", rest_method="GET")
+    async def id(self):
+        return request_context().request_id
+
+    @custom_handler(rest_path="/raises/{name}", rest_method="POST")
+    def raises(self, name: str, body: bytes):
+        if name == "HTTPFound":
+            error = web.HTTPFound("/elsewhere")
+            error.set_cookie("from", "here")
+            raise error
+        raise getattr(web, name)(text="the text" if name != "HTTPNoContent" else None,
+                                 headers={"X-Own": "1"})
+
+    @custom_handler(rest_path="/kept", rest_method="GET")
+    async def kept(self):
+        self.answer = getattr(self, "answer", None) or web.Response(text="kept")
+        return self.answer
 """
 
 
@@ -282,15 +303,66 @@ def test_bytes_are_answered_as_they_are(server, call):
         ("GET", "/returns/object", 500, "the answer cannot be sent as JSON: object has no JSON"),
         ("GET", "/fails/told", 409, "told so"),
         ("GET", "/fails/otherwise", 500, "ValueError: the reason in secret.txt"),
-        ("POST", "/two-bodies", 500, "custom handler Model.two_bodies: the parameters one, two al"),
-        ("POST", "/strange", 500, "custom handler Model.strange: parameter 'one' cannot be filled"),
-        ("POST", "/unknown", 500, "custom handler Model.unknown: its annotations cannot be read"),
     ],
 )
 def test_failure_of_a_handler_is_its_text(ask, method, path, status, text):
     got, body = ask(method, path)
     assert (got, list(body)) == (status, ["error"])
     assert body["error"].startswith(text)
+
+
+def test_each_mark_of_a_method_has_arguments_of_its_own(ask):
+    for _ in range(2):
+        assert ask("GET", "/twice/path") == (200, b"path")
+        assert ask("POST", "/twice", b"body") == (200, b"body")
+        assert ask("GET", "/twice?word=query") == (200, b"query")
+
+
+def test_handler_knows_the_id_that_the_client_gets(server, call):
+    _, headers, body = call(server, "GET", "/id")
+    assert body.decode() == headers["X-Request-ID"]
+    assert call(server, "GET", "/id", None, {"X-Request-ID": "mine"})[2] == b"mine"
+    call(server, "GET", "/fails/otherwise", None, {"X-Request-ID": "r-8"})
+    assert server.wait_for("failed on a call of fails (request r-8)")
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [("HTTPNotFound", 404), ("HTTPConflict", 409), ("HTTPBadGateway", 502)],
+)
+def test_exception_of_aiohttp_is_an_error_with_its_status_and_text(server, call, name, status):
+    call(server, "GET", f"/before/{name}")
+    server.wait_for(f"there is nothing at /before/{name}")
+    sent = {"X-Request-ID": "r-10"}
+    seen = len(server.lines)
+    got, headers, body = call(server, "POST", f"/raises/{name}", b"x", sent)
+    assert (got, json.loads(body)) == (status, {"error": "the text"})
+    assert (headers["X-Own"], headers["Content-Type"]) == ("1", "application/json")
+    line = server.wait_for(f"{status}, request r-10: the text")
+    assert server.lines[seen:] == [line]
+    assert "ERROR" not in line
+
+
+def test_exception_of_aiohttp_that_is_no_error_is_the_answer(server, call):
+    status, headers, _ = call(server, "POST", "/raises/HTTPFound", b"x")
+    assert (status, headers["Location"]) == (302, "/elsewhere")
+    assert headers["Set-Cookie"].startswith("from=here")
+    status, headers, body = call(server, "POST", "/raises/HTTPAccepted", b"x")
+    assert (status, body, headers["X-Own"]) == (202, b"the text", "1")
+    assert call(server, "POST", "/raises/HTTPNoContent", b"x")[0] == 204
+
+
+def test_answer_that_was_sent_before_is_refused(ask):
+    assert ask("GET", "/kept") == (200, b"kept")
+    status, body = ask("GET", "/kept")
+    assert status == 500
+    assert body["error"].endswith("return a new web.Response for each call")
+
+
+def test_length_that_a_handler_gives_is_that_of_the_plain_body(server, call):
+    _, headers, body = call(server, "GET", "/own-length", None, {"Accept-Encoding": "gzip"})
+    assert (headers["Content-Encoding"], gzip.decompress(body)) == ("gzip", b"x" * 1000)
+    assert call(server, "GET", "/own-length")[1]["Content-Length"] == "1000"
 
 
 def test_other_verb_is_refused_with_those_that_are_right(server, call):
@@ -313,8 +385,53 @@ def test_slash_too_many_leads_to_the_handler(server, call):
     assert status == 404
 
 
-def test_paths_of_the_protocol_stay_the_servers(ask):
-    assert ask("POST", "/v2/models/m/infer", {})[1] == {"error": "inputs: required, but missing"}
+def test_annotation_of_what_is_returned_does_not_matter(ask):
+    assert ask("GET", "/returns-unknown?one=1") == (200, 1)
+
+
+def test_slash_in_a_value_separates_nothing(ask):
+    assert ask("GET", "/sync/a%2Fb%252F") == (200, {"hello": "a/b%2F"})
+    assert ask("GET", "/files/a%2Fb/c") == (200, {"path": "a/b/c"})
+    assert ask("GET", "/100%25/a%2fb/%25") == (200, ["a/b", "%"])
+    status, body = ask("POST", "/sync/a%2Fb")
+    assert (status, body) == (405, {"error": "/sync/a/b does not take POST"})
+
+
+CANNOT_BE_CALLED = """
+from typing import Union
+from mlserver_core import MLModel, custom_handler
+
+class Model(MLModel):
+    @custom_handler(rest_path="PATH", rest_method="POST")
+    async def wrong(self, PARAMETERS):
+        return None
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters", "reason"),
+    [
+        ("/w", "one: dict, two: list", "custom handler Model.wrong: the parameters one, two all"),
+        ("/w", "one: Union[int, str]", "custom handler Model.wrong: parameter 'one' cannot be fi"),
+        ("/w", "one: 'Nowhere'", "custom handler Model.wrong: its annotations cannot be read"),
+        ("/w/{one}", "one: dict", "custom handler Model.wrong: parameter 'one' cannot be filled"),
+        ("/v2/health/live", "", "custom handler 'wrong': its rest_path is one of the server's own"),
+        (
+            "/v2/models/{x}/infer",
+            "x",
+            "custom handler 'wrong': its rest_path is one of the server's own",
+        ),
+    ],
+)
+def test_model_whose_handler_cannot_be_called_does_not_load(
+    serve, model_folder, tmp_path, call, path, parameters, reason
+):
+    code = CANNOT_BE_CALLED.replace("PATH", path).replace("PARAMETERS", parameters)
+    model_folder("m", code, implementation="models.Model")
+    server = serve(tmp_path, "--set", "on_load_error=serve")
+    (item,) = json.loads(call(server, "POST", "/v2/repository/index", {})[2])
+    assert (item["state"], item["reason"][: len(reason)]) == ("UNAVAILABLE", reason)
+    server.stop()
 
 
 def test_answer_is_compressed_and_body_bounded_as_everywhere(server, call):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from mlserver_core.errors import ErrorCode, MLServerError, ModelNotFound
@@ -85,13 +87,90 @@ def test_log_holds_no_line_that_a_client_made_up(faulty, call):
     assert "request a%0Ab: told 418" in line
 
 
-def test_request_with_two_hosts_has_our_error_shape(faulty, open_socket):
-    client = open_socket(faulty, b"GET /v2 HTTP/1.1\r\nHost: x\r\nHost: \x01y\r\n\r\n")
-    answer = b""
-    while received := client.recv(65536):
-        answer += received
-    head, _, body = answer.partition(b"\r\n\r\n")
+_POST = b"POST /v2/models/m/infer HTTP/1.1\r\nHost: x\r\n"
+_CHUNKED = _POST + b"Transfer-Encoding: chunked\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "text", "logged"),
+    [
+        (b"hello\r\n\r\n", "the request cannot be read as HTTP", ""),
+        (
+            b"GET /v2 HTTP/1.1\r\nHost: x\r\nHost: \x01y\r\n\r\n",
+            "the request cannot be read as HTTP",
+            "",
+        ),
+        (_CHUNKED + b"\r\nzz\r\n", "the request cannot be read as HTTP", "chunk size"),
+        (
+            _POST + b"Content-Encoding: gzip\r\nContent-Length: 7\r\n\r\nno gzip",
+            "the request body cannot be read: Can not decode content-encoding: gzip",
+            "",
+        ),
+    ],
+    ids=["no-http", "two-hosts", "chunk", "gzip"],
+)
+def test_what_is_no_http_is_a_400_in_our_shape_and_one_line(
+    faulty, call, open_socket, sent, text, logged
+):
+    seen = _settle(faulty, call)
+    head, _, body = _read_all(open_socket(faulty, sent)).partition(b"\r\n\r\n")
     assert head.split(b" ")[1] == b"400"
     assert b"application/json" in head
     assert b"X-Request-ID" in head
-    assert body.startswith(b'{"error":')
+    assert json.loads(body) == {"error": text}
+    assert _settle(faulty, call) == seen + 2
+    line = faulty.lines[-2]
+    assert "[mlserver.rest] INFO - " in line
+    assert text in line
+    assert logged in line
+
+
+def _settle(server, call):
+    """Reads the log so far, to a line that is made for it; the number of lines."""
+    call(server, "GET", "/settle")
+    server.wait_for("there is nothing at /settle")
+    return len(server.lines)
+
+
+BREAKS_OFF = """
+from aiohttp import web
+from mlserver_core import MLModel, custom_handler
+
+class Model(MLModel):
+    @custom_handler(rest_path="/breaks-off/{how}", rest_method="GET")
+    async def breaks_off(self, request: web.Request, how: str):
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        await answer.write(b"the beginning")
+        if how == "returns":
+            return {"another": "answer"}
+        raise ValueError("in the middle") if how == "raises" else web.HTTPNotFound()
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "text"),
+    [
+        ("raises", "500, request r-2: ValueError: in the middle"),
+        ("refuses", "404, request r-2: 404: Not Found"),
+        ("returns", "500, request r-2: breaks_off has begun an answer of its own, and returned"),
+    ],
+)
+def test_answer_that_breaks_off_is_cut_and_its_connection_closed(served, open_socket, how, text):
+    server = served({"m": BREAKS_OFF})
+    head = f"GET /breaks-off/{how} HTTP/1.1\r\nHost: x\r\nX-Request-ID: r-2\r\n\r\n".encode()
+    answer = _read_all(open_socket(server, head))
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert answer.endswith(b"\r\n\r\nd\r\nthe beginning\r\n")
+    server.wait_for(text)
+    server.stop()
+    rest = "".join(server.lines)
+    assert rest.count("request r-2") == (2 if how == "raises" else 1)  # the engine's traceback
+    assert "aiohttp.server" not in rest
+
+
+def _read_all(client):
+    answer = b""
+    while received := client.recv(65536):
+        answer += received
+    return answer

@@ -32,7 +32,7 @@ class Model(MLModel):
                 return
             if how == "waits":
                 await self.wait()
-            yield word("one", **{"X-First": "1"})
+            yield word("one", **{"X-First": "1", "cache-control": "public"})
             if how == "fails":
                 raise ValueError("after the first")
             if how == "not_utf8":
@@ -108,7 +108,7 @@ def test_each_answer_is_an_event(server, call, name, headers):
     status, got, body = call(server, "POST", f"/v2/models/m/{name}", ask("ok"), headers)
     assert status == 200
     assert got["Content-Type"] == "text/event-stream; charset=utf-8"
-    assert got["Cache-Control"] == "no-cache"
+    assert got.get_all("Cache-Control") == ["no-cache"]
     assert got["X-Accel-Buffering"] == "no"
     assert "Content-Encoding" not in got
     assert events(body) == [("", answer_of("one")), ("", answer_of("two"))]

@@ -5,7 +5,14 @@ from __future__ import annotations
 import copy
 import logging
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Mapping,
+)
 from contextlib import aclosing
 from typing import Any
 
@@ -17,7 +24,7 @@ from mlserver_core.engine.lifecycle import Parts
 from mlserver_core.engine.model_table import ModelEntry, Serving
 from mlserver_core.engine.models import Models
 from mlserver_core.engine.repository import make_index
-from mlserver_core.engine.route_table import RouteMatch
+from mlserver_core.engine.route_table import Route, RouteMatch
 from mlserver_core.errors import (
     InternalError,
     InvalidRequest,
@@ -132,7 +139,12 @@ class InferenceEngine:
         return self._parts.metrics
 
     def find_route(self, method: str, path: str) -> RouteMatch | None:
-        """The custom handler for an HTTP verb and path, if a loaded model has one."""
+        """The custom handler for an HTTP verb and path, if a loaded model has one.
+
+        Args:
+            method: the verb.
+            path: decoded, except for ``%2F`` and ``%25``.
+        """
         return self.models.routes.find(method, path)
 
     def route_methods(self, path: str) -> set[str]:
@@ -140,24 +152,31 @@ class InferenceEngine:
         return self.models.routes.methods(path)
 
     async def call_route(
-        self, match: RouteMatch, arguments: Mapping[str, Any], context: RequestContext
+        self,
+        route: Route,
+        bind: Callable[[], Awaitable[Mapping[str, Any]]],
+        context: RequestContext,
+        passing: tuple[type[Exception], ...] = (),
     ) -> Any:
         """Runs a custom handler.
 
         Args:
-            match: what ``find_route`` gave.
-            arguments: of the handler, by name.
+            route: what ``find_route`` gave just now.
+            bind: reads the handler's arguments, by name; the model stays loaded meanwhile.
             context: where the call comes from.
+            passing: exceptions of the handler that the caller understands.
 
         Raises:
-            MLServerError: every failure, with its code; nothing else comes out.
+            MLServerError: every failure, with its code. Besides it comes out what is
+                ``passing``, and what ``bind`` raises.
         """
-        route = match.route
         entry, serving = self._find(route.model, route.version)
+        if route not in serving.routes:  # of an earlier load
+            raise ModelNotReady(route.model, route.version)
         entry.check_ready(route.version)
         context.request_id = context.request_id or str(uuid.uuid4())
         with self.in_flight, serving.in_flight:
-            return await serving.call(route.handler, arguments, context)
+            return await serving.call(route.handler, await bind(), context, passing)
 
     async def metadata(self, name: str, version: str | None = None) -> MetadataModelResponse:
         """What the model says of itself; ``versions`` are the loaded ones unless declared.

@@ -33,14 +33,17 @@ class Failures:
     settings: ModelSettings
     detail: bool
 
-    def on(self, work: str, context: RequestContext) -> _Boundary:
+    def on(
+        self, work: str, context: RequestContext, passing: tuple[type[Exception], ...] = ()
+    ) -> _Boundary:
         """Turns whatever is raised inside into an MLServerError.
 
         Args:
             work: what the model is doing, with the request's id, for the log.
             context: of the request; learns of a cancellation.
+            passing: exceptions that are left as they are.
         """
-        return _Boundary(self, work, context)
+        return _Boundary(self, work, context, passing)
 
     def translate(self, error: BaseException, work: str) -> MLServerError:
         """The error for the client; logs what is not meant for it."""
@@ -56,12 +59,19 @@ class Failures:
 class _Boundary:
     """Raises in place of what was raised inside; nothing of it is made where nothing is."""
 
-    __slots__ = ("_context", "_failures", "_work")
+    __slots__ = ("_context", "_failures", "_passing", "_work")
 
-    def __init__(self, failures: Failures, work: str, context: RequestContext) -> None:
+    def __init__(
+        self,
+        failures: Failures,
+        work: str,
+        context: RequestContext,
+        passing: tuple[type[Exception], ...],
+    ) -> None:
         self._failures = failures
         self._work = work
         self._context = context
+        self._passing = passing
 
     def __enter__(self) -> None:
         pass
@@ -69,7 +79,7 @@ class _Boundary:
     def __exit__(
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
     ) -> None:
-        if error is None or isinstance(error, GeneratorExit):
+        if error is None or isinstance(error, (GeneratorExit, *self._passing)):
             return
         if isinstance(error, MLServerError):
             if isinstance(getattr(error, "message", None), str):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from weakref import WeakValueDictionary
 
 import attrs
@@ -15,14 +15,9 @@ from mlserver_core.engine.lifecycle import LiveModel, Parts, discard, load
 from mlserver_core.engine.model_table import ModelEntry, ModelTable, rank
 from mlserver_core.engine.repository import find_model
 from mlserver_core.engine.retirement import Retirement
-from mlserver_core.engine.route_table import RouteTable
+from mlserver_core.engine.route_table import Route, RouteTable
 from mlserver_core.engine.tasks import Tasks
-from mlserver_core.errors import (
-    ModelLoadError,
-    ModelNotFound,
-    RuntimeFailed,
-    named,
-)
+from mlserver_core.errors import MLServerError, ModelLoadError, ModelNotFound, RuntimeFailed, named
 from mlserver_core.hooks.manager import PluginManager
 from mlserver_core.repositories.interfaces import Repository, Unreadable
 from mlserver_core.settings import ModelSettings, Settings
@@ -45,6 +40,8 @@ class Models:
         table: the models that are known right now.
         routes: the custom handlers of those that serve.
         repository: where models come from; set before the first load by name.
+        route_checks: of transports; each raises an MLServerError for a custom handler that it
+            could not call, and the model is refused.
     """
 
     settings: Settings
@@ -53,6 +50,7 @@ class Models:
     table: ModelTable = attrs.field(factory=ModelTable, init=False)
     routes: RouteTable = attrs.field(factory=RouteTable, init=False)
     repository: Repository | None = attrs.field(default=None, init=False)
+    route_checks: list[Callable[[Route], None]] = attrs.field(factory=list, init=False)
     _live: dict[Key, LiveModel] = attrs.field(factory=dict, init=False)
     _retirement: Retirement = attrs.field(
         default=attrs.Factory(lambda self: Retirement(self._unloaded), takes_self=True), init=False
@@ -203,6 +201,13 @@ class Models:
         return None
 
     async def _check_routes(self, live: LiveModel) -> None:
+        try:
+            for check in self.route_checks:
+                for route in live.serving.routes:
+                    check(route)
+        except MLServerError as error:
+            await discard(live)
+            raise ModelLoadError(live.settings.name, str(error)) from None
         found = self.routes.conflict(live.serving.routes)
         if found is None:
             return

@@ -108,11 +108,19 @@ def stream_of(infer: Infer) -> InferStream:
 
 
 def compose_call(parts: Surroundings) -> Callable[..., Any]:
-    """The function that runs a custom handler: of its name, arguments and request context."""
+    """The function that runs a custom handler: of its name, arguments and request context, and
+    of the exceptions that are to come out as they are.
+    """
     executor, failures, around = parts.executor, parts.failures, parts.context.around
 
-    async def call(method: str, arguments: Mapping[str, Any], context: RequestContext) -> Any:
-        with failures.on(f"a call of {method}", context), around(context):
+    async def call(
+        method: str,
+        arguments: Mapping[str, Any],
+        context: RequestContext,
+        passing: tuple[type[Exception], ...] = (),
+    ) -> Any:
+        work = f"a call of {method} (request {context.request_id})"
+        with failures.on(work, context, passing), around(context):
             return await executor.call(method, arguments)
 
     return call

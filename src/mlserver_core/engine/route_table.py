@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import attrs
@@ -13,9 +13,9 @@ from mlserver_core.custom_handlers import CustomHandler
 _VARIABLE = re.compile(r"{(\w+)(:path)?}")
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class Route:
-    """A custom handler of a loaded model.
+    """A custom handler of a loaded model; another load of the model has routes of its own.
 
     Attributes:
         model: the model's name.
@@ -39,14 +39,27 @@ class Route:
         path = _VARIABLE.sub(lambda found: "{:path}" if found[2] else "{}", self.custom.rest_path)
         return self.custom.rest_method, path
 
+    @property
+    def variables(self) -> Collection[str]:
+        """The names of the path's variables."""
+        return self._pattern.groupindex.keys()
+
     def match(self, path: str) -> dict[str, str] | None:
-        """The path's variables by name, or None when it is another path."""
+        """The path's variables by name, or None when it is another path.
+
+        Args:
+            path: decoded, except for ``%2F`` and ``%25``: a slash in a value is none between parts.
+        """
         found = self._pattern.fullmatch(path)
-        return None if found is None else found.groupdict()
+        if found is None:
+            return None
+        return {
+            name: value.replace("%2F", "/").replace("%25", "%")
+            for name, value in found.groupdict().items()
+        }
 
     _pattern: re.Pattern[str] = attrs.field(
         init=False,
-        eq=False,
         repr=False,
         default=attrs.Factory(lambda self: _compile(self.custom.rest_path), takes_self=True),
     )
@@ -63,11 +76,6 @@ class RouteMatch:
 
     route: Route
     variables: dict[str, str]
-
-    @property
-    def handler(self) -> Callable[..., Any]:
-        """The model's method, for its signature and annotations."""
-        return self.route.function
 
 
 @attrs.frozen
@@ -119,6 +127,7 @@ class RouteTable:
 
 
 def _compile(path: str) -> re.Pattern[str]:
+    path = path.replace("%", "%25")
     pattern, end = "", 0
     for found in _VARIABLE.finditer(path):
         pattern += re.escape(path[end : found.start()])

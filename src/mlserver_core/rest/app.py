@@ -10,7 +10,7 @@ from mlserver_core.engine.engine import InferenceEngine
 from mlserver_core.rest import docs, health, repository
 from mlserver_core.rest.compression import compress
 from mlserver_core.rest.cors import CrossOrigin
-from mlserver_core.rest.custom import PLANS, answer_custom, list_custom
+from mlserver_core.rest.custom import PLANS, answer_custom, list_custom, note_begun
 from mlserver_core.rest.errors import answer_errors
 from mlserver_core.rest.infer import post_infer
 from mlserver_core.rest.keys import ENGINE
@@ -51,6 +51,7 @@ def make_app(settings: Settings, engine: InferenceEngine) -> web.Application:
 def _add_layers(app: web.Application, settings: Settings) -> None:
     """What every call goes through, outermost first."""
     app.on_response_prepare.append(add_request_id)
+    app.on_response_prepare.append(note_begun)
     if settings.gzip_enabled:
         app.middlewares.append(compress)
     app.middlewares.append(answer_errors)

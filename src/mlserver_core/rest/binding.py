@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import attrs
@@ -44,10 +44,10 @@ class Parameter:
     source: str
     default: Any
 
-    def absent(self, problem: InvalidRequest | None = None) -> Any:
+    def absent(self) -> Any:
         """The default; raises InvalidRequest where there is none."""
         if self.default is _EMPTY:
-            raise problem or InvalidRequest(f"parameter {self.name!r}: required, but missing")
+            raise InvalidRequest(f"parameter {self.name!r}: required, but missing")
         return self.default
 
 
@@ -83,20 +83,20 @@ class Plan:
         return arguments
 
 
-def make_plan(function: Callable[..., Any], method: str, variables: Mapping[str, str]) -> Plan:
+def make_plan(function: Callable[..., Any], method: str, variables: Collection[str]) -> Plan:
     """Reads a handler's signature.
 
     Args:
         function: the handler, without ``self``.
         method: its HTTP verb.
-        variables: of its path, by name.
+        variables: the names of those in its path.
 
     Raises:
         RuntimeFailed: it asks for what a request does not have; its author must act.
     """
     try:
-        hints = typing.get_type_hints(function)
-    except (NameError, TypeError) as error:
+        hints = _read_hints(function)
+    except (AttributeError, NameError, SyntaxError, TypeError) as error:
         raise RuntimeFailed(
             f"{_name(function)}: its annotations cannot be read: {error}"
         ) from error
@@ -106,15 +106,25 @@ def make_plan(function: Callable[..., Any], method: str, variables: Mapping[str,
             continue
         hint, optional = _without_none(hints.get(given.name, str))
         default = None if optional and given.default is _EMPTY else given.default
-        source = "path" if given.name in variables else _source(hint, method)
+        source = _source(hint, method)
+        if given.name in variables:
+            source = "path" if hint in _SCALARS else ""
         if source == "" or given.kind is given.POSITIONAL_ONLY:
             raise RuntimeFailed(
                 f"{_name(function)}: parameter {given.name!r} cannot be filled from a request; "
-                "annotate it as a V2 type, an attrs class, dict, list, str, bytes, int, float, "
-                "bool or aiohttp.web.Request"
+                "annotate it as str, int, float or bool, or, where it is no variable of the path, "
+                "as a V2 type, an attrs class, dict, list, bytes or aiohttp.web.Request"
             )
         parameters.append(Parameter(name=given.name, hint=hint, source=source, default=default))
     return Plan(_with_one_body(function, parameters))
+
+
+def _read_hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """The annotations of the parameters; that of what is returned is nobody's business here."""
+    inner = inspect.unwrap(function)
+    written = {name: hint for name, hint in inner.__annotations__.items() if name != "return"}
+    names = getattr(inner, "__globals__", {})
+    return typing.get_type_hints(types.SimpleNamespace(__annotations__=written), names)
 
 
 def _source(hint: Any, method: str) -> str:
@@ -173,11 +183,11 @@ def _to_scalar(parameter: Parameter, text: str) -> Any:
 
 async def _read(parameter: Parameter, request: web.Request) -> Any:
     """The body as a parameter asks for it."""
-    body = bytes(await read_body(request))
+    body = await read_body(request)
     if not body and parameter.default is not _EMPTY:
         return parameter.default
     if parameter.hint is bytes:
-        return body
+        return bytes(body)
     if parameter.hint is str:
         return _to_text(parameter, body) if body else parameter.absent()
     headers = read_headers(request)
@@ -190,7 +200,7 @@ async def _read(parameter: Parameter, request: web.Request) -> Any:
         raise InvalidRequest(f"parameter {parameter.name!r}: {error}") from None
 
 
-def _to_text(parameter: Parameter, body: bytes) -> str:
+def _to_text(parameter: Parameter, body: bytearray) -> str:
     try:
         return body.decode()
     except UnicodeDecodeError as error:
@@ -199,7 +209,7 @@ def _to_text(parameter: Parameter, body: bytes) -> str:
         ) from None
 
 
-def _to_inference(body: bytes, headers: Mapping[str, str]) -> InferenceRequest:
+def _to_inference(body: bytearray, headers: Mapping[str, str]) -> InferenceRequest:
     """An inference request with arrays for tensors, as ``predict`` gets it."""
     inference, _ = decode_request(body, headers)
     for tensor in inference.inputs:

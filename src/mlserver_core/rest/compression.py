@@ -24,7 +24,9 @@ _QUALITY = re.compile(r"q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)", re.IGNORECASE)
 async def compress(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Compresses whole answers; streams, whose events must not wait, are left alone."""
     answer = await handler(request)
-    if not isinstance(answer, web.Response) or hdrs.CONTENT_ENCODING in answer.headers:
+    if not isinstance(answer, web.Response) or answer.prepared:
+        return answer
+    if hdrs.CONTENT_ENCODING in answer.headers:
         return answer
     body = answer.body
     if not isinstance(body, (bytes, bytearray)) or len(body) < _SHORTEST:
@@ -37,6 +39,7 @@ async def compress(request: web.Request, handler: Handler) -> web.StreamResponse
     else:
         answer.body = gzip.compress(body, _LEVEL)
     answer.headers[hdrs.CONTENT_ENCODING] = "gzip"
+    answer.headers.pop(hdrs.CONTENT_LENGTH, None)  # a custom handler's own, of the plain body
     return answer
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -11,23 +12,25 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from mlserver_core.engine.engine import InferenceEngine
-from mlserver_core.engine.route_table import RouteMatch
+from mlserver_core.engine.route_table import Route, RouteMatch
 from mlserver_core.errors import RuntimeFailed
 from mlserver_core.rest.binding import Plan, make_plan
 from mlserver_core.rest.health import to_json
 from mlserver_core.rest.infer import context_of, take_headers
-from mlserver_core.rest.keys import ENGINE
+from mlserver_core.rest.keys import ENGINE, MATCHED
 from mlserver_core.rest.openapi.document import CustomPath
+from mlserver_core.rest.request_id import request_id
 from mlserver_core.types import InferenceResponse
 from mlserver_core.types.converter import dump
 from mlserver_core.wire.json import encode_response
 
-#: What a handler that reads the body by itself meets, and is the client's mistake.
-_ABOUT_BODY = (web.HTTPRequestEntityTooLarge, web.RequestPayloadError)
+#: What a handler may raise besides MLServerError: answers of aiohttp, and what it meets when it
+#: reads the body by itself.
+_PASSING = (web.HTTPException, web.RequestPayloadError)
 #: What is known of a handler, for as long as its model is loaded.
-PLANS: web.AppKey[WeakKeyDictionary[Callable[..., Any], Plan]] = web.AppKey(
-    "plans", WeakKeyDictionary
-)
+PLANS: web.AppKey[WeakKeyDictionary[Route, Plan]] = web.AppKey("plans", WeakKeyDictionary)
+#: The answer that has been begun to a request.
+_BEGUN = web.RequestKey("begun", web.StreamResponse)
 
 
 @web.middleware
@@ -37,32 +40,74 @@ async def answer_custom(request: web.Request, handler: Handler) -> web.StreamRes
     if missing is None or missing.status != 404:
         return await handler(request)
     engine = request.app[ENGINE]
-    match = engine.find_route(request.method, request.path)
+    path = request.rel_url.path_safe
+    match = engine.find_route(request.method, path)
     if match is not None:
+        request[MATCHED] = match.route
         return await _call(request, match)
-    methods = engine.route_methods(request.path)
+    methods = engine.route_methods(path)
     if methods:
         allowed = methods | ({"HEAD"} if "GET" in methods else set())
-        raise web.HTTPMethodNotAllowed(request.method, sorted(allowed))
+        text = f"{request.path} does not take {request.method}"
+        raise web.HTTPMethodNotAllowed(request.method, sorted(allowed), text=text)
     return await handler(request)
 
 
 async def _call(request: web.Request, match: RouteMatch) -> web.StreamResponse:
-    plans = request.app[PLANS]
-    plan = plans.get(match.handler)
-    if plan is None:
-        method = match.route.custom.rest_method
-        plan = plans[match.handler] = make_plan(match.handler, method, match.variables)
-    arguments = await plan.bind(request, match.variables)
-    try:
-        result = await request.app[ENGINE].call_route(match, arguments, context_of(request))
-    except RuntimeFailed as error:
-        if isinstance(error.__cause__, _ABOUT_BODY):
-            raise error.__cause__ from None
-        raise
+    route = match.route
+    plan = _plan_of(request.app, route)
+    context = context_of(request)
+    context.request_id = request_id(request)
+    bind = partial(plan.bind, request, match.variables)
+    result = await request.app[ENGINE].call_route(route, bind, context, _PASSING)
     if isinstance(result, InferenceResponse) and not result.model_name:
-        result = result.model_copy(update={"model_name": match.route.model})
-    return to_answer(result)
+        result = result.model_copy(update={"model_name": route.model})
+    answer = to_answer(result)
+    _check_begun(request, answer, route.handler)
+    return answer
+
+
+def check_route(app: web.Application, route: Route) -> None:
+    """Raises RuntimeFailed for a handler that could not be called: its author must act."""
+    path = re.sub(r"{\w+(:path)?}", "x", route.custom.rest_path)
+    for resource in app.router.resources():
+        info = resource.get_info()
+        pattern = info.get("pattern")
+        if info.get("path") == path or (pattern is not None and pattern.fullmatch(path)):
+            raise RuntimeFailed(
+                f"custom handler {route.handler!r}: its rest_path is one of the server's own; "
+                "give it another"
+            )
+    _plan_of(app, route)
+
+
+def _plan_of(app: web.Application, route: Route) -> Plan:
+    plan = app[PLANS].get(route)
+    if plan is None:
+        plan = make_plan(route.function, route.custom.rest_method, route.variables)
+        app[PLANS][route] = plan
+    return plan
+
+
+async def note_begun(request: web.Request, response: web.StreamResponse) -> None:
+    """Remembers an answer; runs before its headers are sent."""
+    request[_BEGUN] = response
+
+
+def _check_begun(request: web.Request, answer: web.StreamResponse, handler: str) -> None:
+    """Raises RuntimeFailed for an answer that cannot be sent: this or another call has begun one
+    already.
+    """
+    begun = request.get(_BEGUN)
+    if begun is answer:
+        return
+    if begun is not None:
+        raise RuntimeFailed(f"{handler} has begun an answer of its own, and returned another")
+    if answer.prepared:
+        raise RuntimeFailed(
+            f"{handler} returned an answer that has been sent before; return a new web.Response "
+            "for each call"
+        )
 
 
 def list_custom(engine: InferenceEngine) -> list[CustomPath]:

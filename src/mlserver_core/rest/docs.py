@@ -89,7 +89,7 @@ async def get_file(request: web.Request) -> web.FileResponse:
     """``GET /v2/docs/static/FILE``: what the pages load; no other file can be had."""
     path = request.app[_DOCS].files.get(request.match_info["file"])
     if path is None:
-        raise web.HTTPNotFound
+        raise web.HTTPNotFound(text=f"there is nothing at {request.path}")
     headers = {"Cache-Control": "public, max-age=3600", "Content-Type": _MEDIA[path.suffix]}
     return web.FileResponse(path, headers={**_HEADERS, **headers})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from mlserver_core.errors import ErrorCode, MLServerError, text_of
@@ -15,6 +15,7 @@ from mlserver_core.wire.json import encode
 
 #: Characters of a text in the log.
 _LONGEST = 500
+_OF_THE_BODY = frozenset({hdrs.CONTENT_TYPE, hdrs.CONTENT_LENGTH, hdrs.CONTENT_ENCODING})
 
 logger = logging.getLogger("mlserver.rest")
 
@@ -56,21 +57,41 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     """Turns whatever a handler raises into an error answer; the boundary of this transport."""
     try:
         return await handler(request)
-    except Exception as error:  # noqa: BLE001  # told to the client and the log
-        if isinstance(error, web.HTTPNotFound):
+    except Exception as error:  # told to the client and the log
+        if _is_routers(request, error) and isinstance(error, web.HTTPNotFound):
             location = await without_slash(request)
             if location is not None:
                 return redirect(location)
+        if isinstance(error, web.HTTPException) and error.status < 400:
+            return _to_answer(error)
         status, text = explain(request, error)
         if is_client_gone(request):
             status, text = 499, "the client has gone away"
         log_error(request, error, status, text)
+        if request.writer.output_size > 0:  # in the middle of an answer no other can begin
+            raise ConnectionError("the answer broke off") from error
         answer = to_response(status, text)
         if status in (429, 503):
             answer.headers["Retry-After"] = "1"
-        if isinstance(error, web.HTTPException) and "Allow" in error.headers:
-            answer.headers["Allow"] = error.headers["Allow"]
+        if isinstance(error, web.HTTPException):
+            for name in error.headers.keys() - _OF_THE_BODY:
+                answer.headers[name] = error.headers[name]
+            answer.cookies.update(error.cookies)
         return answer
+
+
+def _to_answer(raised: web.HTTPException) -> web.Response:
+    """What a custom handler raised and is no error; aiohttp forbids to return the exception."""
+    answer = web.Response(
+        status=raised.status, reason=raised.reason, headers=raised.headers, body=raised.body
+    )
+    answer.cookies.update(raised.cookies)
+    return answer
+
+
+def _is_routers(request: web.Request, error: Exception) -> bool:
+    """Does it say that no route of the server fits, as opposed to what a handler raised?"""
+    return error is request.match_info.http_exception
 
 
 def is_client_gone(request: web.Request) -> bool:
@@ -86,9 +107,15 @@ def explain(request: web.Request, error: Exception) -> tuple[int, str]:
         limit = request.app[ENGINE].settings.max_body_size
         return 413, f"the request body is larger than max_body_size ({limit} bytes)"
     if isinstance(error, web.HTTPException):
-        return error.status, _describe(request, error)
+        text = error.text or error.reason
+        if _is_routers(request, error):
+            text = f"{request.path} does not take {request.method}"
+            if error.status == 404:
+                text = f"there is nothing at {request.path}"
+        return error.status, text
     if isinstance(error, web.RequestPayloadError):
-        return 400, f"the request body cannot be read: {error}"
+        reason = getattr(error.__cause__, "message", str(error))
+        return 400, f"the request body cannot be read: {' '.join(str(reason).split())}"
     return 500, "internal error; the server's log has the details"
 
 
@@ -98,7 +125,8 @@ def log_error(request: web.Request, error: Exception, status: int, text: str) ->
     """
     level = logging.INFO
     if status >= 500:
-        level = logging.WARNING if status in (501, 503, 504) else logging.ERROR
+        meant = status in (501, 503, 504) or isinstance(error, web.HTTPException)
+        level = logging.WARNING if meant else logging.ERROR
     known = isinstance(error, (MLServerError, web.HTTPException, web.RequestPayloadError))
     logger.log(
         level,
@@ -116,11 +144,3 @@ def one_line(text: str) -> str:
     """A text as a line of a log can hold it: nothing in it begins another line."""
     cut = text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in cut)
-
-
-def _describe(request: web.Request, error: web.HTTPException) -> str:
-    if error.status == 404:
-        return f"there is nothing at {request.path}"
-    if error.status == 405:
-        return f"{request.path} does not take {request.method}"
-    return error.text or error.reason

@@ -18,6 +18,9 @@ from mlserver_core.wire.binary import (
 )
 from mlserver_core.wire.headers import sendable
 
+#: What ``read_headers`` has read, for whoever asks again.
+_HEADERS: web.RequestKey[dict[str, str]] = web.RequestKey("headers", dict)
+
 
 async def post_infer(request: web.Request) -> web.Response:
     """``POST /v2/models/NAME[/versions/VERSION]/infer``, and ``.../generate``."""
@@ -61,9 +64,11 @@ async def read_inference(request: web.Request) -> tuple[InferenceRequest, Binary
 
 def read_headers(request: web.Request) -> dict[str, str]:
     """The request's headers, names in lower case; of a repeated one the first counts."""
-    headers: dict[str, str] = {}
-    for name, value in request.headers.items():
-        headers.setdefault(name.lower(), value)
+    headers: dict[str, str] | None = request.get(_HEADERS)
+    if headers is None:
+        headers = request[_HEADERS] = {}
+        for name, value in request.headers.items():
+            headers.setdefault(name.lower(), value)
     return headers
 
 

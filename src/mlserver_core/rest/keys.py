@@ -5,5 +5,8 @@ from __future__ import annotations
 from aiohttp import web
 
 from mlserver_core.engine.engine import InferenceEngine
+from mlserver_core.engine.route_table import Route
 
 ENGINE = web.AppKey("engine", InferenceEngine)
+#: The custom handler that answers a request.
+MATCHED = web.RequestKey("matched", Route)

@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from mlserver_core.rest.keys import ENGINE
+from mlserver_core.rest.keys import ENGINE, MATCHED
 from mlserver_core.settings import Settings
 
 #: MLServer's value of the label ``app_name``.
@@ -104,5 +104,5 @@ def _template(request: web.Request) -> str:
     resource = request.match_info.route.resource
     if resource is not None:
         return resource.canonical
-    found = request.app[ENGINE].find_route(request.method, request.path)
-    return _UNKNOWN if found is None else found.route.custom.rest_path
+    found = request.get(MATCHED)
+    return _UNKNOWN if found is None else found.custom.rest_path

@@ -21,7 +21,7 @@ async def without_slash(request: web.Request) -> str | None:
     match = await request.app.router.resolve(request.clone(rel_url=url))
     engine = request.app[ENGINE]
     missing = match.http_exception is not None and match.http_exception.status == 404
-    if missing and not engine.route_methods(url.path):
+    if missing and not engine.route_methods(url.path_safe):
         return None
     root = engine.settings.root_path.strip("/")
     query = request.rel_url.raw_query_string

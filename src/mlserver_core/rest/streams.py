@@ -74,7 +74,8 @@ async def post_stream(request: web.Request) -> web.StreamResponse:
             first = await anext(responses, None)
         headers = {} if first is None else take_headers(first)
         event = b"" if first is None else _event(first)
-        answer = web.StreamResponse(headers={**headers, **_HEADERS})
+        answer = web.StreamResponse(headers=headers)
+        answer.headers.update(_HEADERS)  # in place of the model's, in whatever case
         await answer.prepare(request)
         try:
             with request.app[STREAMS].one(task):
@@ -94,7 +95,8 @@ async def _write_events(
 ) -> None:
     """Writes each response as it comes; a client that reads slowly is waited for."""
     async for response in responses:
-        take_headers(response)  # too late for those
+        if response.parameters is not None:
+            response.parameters.headers = None  # too late for those
         await answer.write(_event(response))
 
 

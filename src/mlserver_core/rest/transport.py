@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from functools import partial
 from typing import Any
 
 import attrs
@@ -11,7 +12,8 @@ from aiohttp import web
 
 from mlserver_core.engine.engine import InferenceEngine
 from mlserver_core.rest.app import make_app
-from mlserver_core.rest.errors import to_response
+from mlserver_core.rest.custom import check_route
+from mlserver_core.rest.errors import one_line, to_response
 from mlserver_core.rest.request_id import HEADER
 from mlserver_core.rest.streams import STREAMS
 from mlserver_core.settings import Settings
@@ -20,20 +22,45 @@ from mlserver_core.settings.listening import cannot_listen, shown_host
 #: Seconds; aiohttp takes 0 for "for ever".
 _SHORTEST = 0.1
 
+logger = logging.getLogger("mlserver.rest")
+
 
 class _Connection(web.RequestHandler):
     """A connection that also says in JSON what is wrong with bytes that are no HTTP request."""
 
     __slots__ = ()
 
-    def handle_error(self, *arguments: Any, **options: Any) -> web.StreamResponse:
-        """Answers what no handler of ours has seen; in aiohttp's text or page no more."""
-        answer = super().handle_error(*arguments, **options)
-        reason = "the request cannot be read as HTTP" if answer.status == 400 else answer.reason
-        made = to_response(answer.status, str(reason))
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answers what no handler of ours has seen, in our shape instead of aiohttp's page.
+
+        Raises:
+            ConnectionError: an answer has begun; aiohttp closes the connection then.
+        """
+        if isinstance(exc, ConnectionError):  # logged already, and no other answer can begin
+            raise exc
+        text = "the request cannot be read as HTTP"
+        if status == 400:
+            logger.info("400 for %s: %s: %s", request.remote, text, one_line(message or ""))
+        else:
+            text = "internal error; the server's log has the details"
+            logger.error("%d for %s: %s", status, request.remote, text, exc_info=exc)
+        made = to_response(status, text)
         made.headers[HEADER] = str(uuid.uuid4())
         made.force_close()
         return made
+
+    def log_exception(self, *arguments: Any, **options: Any) -> None:
+        """Logs what aiohttp met after an answer, unless it is the rest of a body that its client
+        has broken: the answer has said so already.
+        """
+        if not isinstance(options.get("exc_info"), web.RequestPayloadError):
+            super().log_exception(*arguments, **options)
 
 
 class _Server(web.Server):
@@ -79,10 +106,13 @@ class RestTransport:
         Raises:
             StartupError: the address cannot be bound; says which setting to change.
         """
+        app = make_app(self.settings, self.engine)
+        self.engine.models.route_checks.append(partial(check_route, app))
         self._runner = _Runner(
-            make_app(self.settings, self.engine),
+            app,
             handler_cancellation=True,
-            access_log=logging.getLogger("mlserver.rest") if self.settings.debug else None,
+            logger=logger,
+            access_log=logger if self.settings.debug else None,
             shutdown_timeout=_SHORTEST,  # close() has waited by then
         )
         await self._runner.setup()
