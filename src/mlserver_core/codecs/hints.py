@@ -10,6 +10,14 @@ import numpy as np
 _NONE = type(None)
 
 
+def without_alias(hint: Any) -> Any:
+    """What a hint stands for that was made by a ``type`` statement (PEP 695), such as
+    ``numpy.typing.NDArray[...]`` from Python 3.12 on; any other hint as it is.
+    """
+    found = get_origin(hint) or hint
+    return without_alias(found.__value__) if hasattr(found, "__value__") else hint
+
+
 def is_union(hint: Any) -> bool:
     """Is it ``X | Y``, ``Union`` or ``Optional``?"""
     return get_origin(hint) in (Union, types.UnionType)
@@ -20,6 +28,7 @@ def without_none(hint: Any) -> tuple[Any, bool]:
 
     ``X | Y | None`` is ``X | Y`` and True.
     """
+    hint = without_alias(hint)
     if not is_union(hint) or _NONE not in get_args(hint):
         return hint, False
     return Union[tuple(each for each in get_args(hint) if each is not _NONE)], True  # noqa: UP007
@@ -27,6 +36,7 @@ def without_none(hint: Any) -> tuple[Any, bool]:
 
 def holds(payload: Any, hint: Any) -> bool:
     """Is ``payload`` a value of ``hint``? An empty list is a value of every list hint."""
+    hint = without_alias(hint)
     if is_union(hint):
         return any(holds(payload, each) for each in get_args(hint))
     origin, arguments = get_origin(hint), get_args(hint)
@@ -53,6 +63,7 @@ def covers(wide: Any, narrow: Any) -> bool:
 
 def _kinds(hint: Any) -> frozenset[Any]:
     """What a value may be, None left out: classes, and lists as the kinds of their elements."""
+    hint = without_alias(hint)
     if is_union(hint):
         return frozenset().union(*map(_kinds, get_args(hint)))
     if hint is None or hint is _NONE:
