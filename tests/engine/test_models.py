@@ -656,3 +656,27 @@ async def test_an_unreadable_model_of_a_custom_repository_may_be_called_anything
     engine = await start()
     failed = await engine.models.load_all([], [Unreadable("a/b", ("is broken",))])
     assert [each.message for each in failed] == ["is broken"]
+
+
+async def test_settings_that_can_no_more_be_used_show_in_the_index_of_a_model_that_serves(
+    engine, shelf, ask
+):
+    shelf.models = [settings()]
+    await engine.load_model("m")
+    shelf.models, shelf.unreadable = [], (Unreadable("m", ("m is broken",)),)
+    with pytest.raises(RuntimeFailed, match="m is broken"):
+        await engine.load_model("m")
+    assert await index(engine) == {("m", None): ("READY", "the last load failed: m is broken")}
+    await ask(engine)
+
+
+async def test_a_model_that_never_loaded_has_no_metrics(engine, shelf):
+    shelf.models = [settings(Failing)]
+    with pytest.raises(RuntimeFailed):
+        await engine.load_model("m")
+    names = {
+        sample.labels.get("model")
+        for each in engine.metrics.registry.collect()
+        for sample in each.samples
+    }
+    assert "m" not in names

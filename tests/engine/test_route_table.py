@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 
 from mlserver_core.custom_handlers import CustomHandler
 from mlserver_core.engine.route_table import Route, RouteTable
+from mlserver_core.errors import RuntimeFailed
 
 
 def route(path, method="POST", model="m", version=None, handler="h"):
@@ -68,4 +71,6 @@ def test_of_routes_that_answer_the_same_the_first_stays():
     ],
 )
 def test_a_conflict_is_with_another_model_or_within_one(new, conflicts):
-    assert bool(RouteTable.of([route("/{x}")]).conflict(new)) is conflicts
+    table = RouteTable.of([route("/{x}")])
+    with pytest.raises(RuntimeFailed, match="another rest_path") if conflicts else nullcontext():
+        table.check(new)

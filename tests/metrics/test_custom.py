@@ -175,8 +175,13 @@ async def test_log_works_in_custom_handlers_async_and_plain_w46(start, scrape):
             mlserver_core.log(calls=1)
 
     engine = await start(settings(Handling))
+
+    async def no_arguments():
+        return {}
+
     for path in ("/async", "/plain"):
-        await engine.call_route(engine.find_route("POST", path), {}, RequestContext())
+        match = engine.find_route("POST", path)
+        await engine.call_route(match.route, no_arguments, RequestContext())
     assert seen(scrape(engine), "calls") == [2, 2]
 
 

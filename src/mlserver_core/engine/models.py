@@ -17,13 +17,16 @@ from mlserver_core.engine.repository import find_model
 from mlserver_core.engine.retirement import Retirement
 from mlserver_core.engine.route_table import Route, RouteTable
 from mlserver_core.engine.tasks import Tasks
-from mlserver_core.errors import MLServerError, ModelLoadError, ModelNotFound, RuntimeFailed, named
+from mlserver_core.errors import MLServerError, ModelLoadError, ModelNotFound, RuntimeFailed
 from mlserver_core.hooks.manager import PluginManager
 from mlserver_core.repositories.interfaces import Repository, Unreadable
 from mlserver_core.settings import ModelSettings, Settings
 from mlserver_core.types import State
 
 logger = logging.getLogger("mlserver")
+
+#: What the reason of a model begins with that serves although its last load failed.
+_LAST_LOAD = "the last load failed: "
 
 Key = tuple[str, "str | None"]
 
@@ -166,9 +169,11 @@ class Models:
             # One after the other: a load may need much more memory than what it leaves.
             outcomes = [await self._load(copy.copy(model)) for model in listing.models]
             reasons = [str(outcome) for outcome in outcomes if outcome is not None]
-            reasons += [text for each in listing.unreadable for text in each.problems]
-            if reasons:
-                raise RuntimeFailed(cut_paths("; ".join(reasons)))
+            problems = [text for each in listing.unreadable for text in each.problems]
+            if problems:
+                self._note(name, "; ".join(problems))
+            if reasons or problems:
+                raise RuntimeFailed(cut_paths("; ".join(reasons + problems)))
             found = {model.version or "" for model in listing.models}
             for entry in self.table.entries(name):
                 if (entry.settings.version or "") not in found:
@@ -202,23 +207,13 @@ class Models:
 
     async def _check_routes(self, live: LiveModel) -> None:
         try:
+            self.routes.check(live.serving.routes)
             for check in self.route_checks:
                 for route in live.serving.routes:
                     check(route)
         except MLServerError as error:
             await discard(live)
             raise ModelLoadError(live.settings.name, str(error)) from None
-        found = self.routes.conflict(live.serving.routes)
-        if found is None:
-            return
-        await discard(live)
-        route, other = found
-        raise ModelLoadError(
-            live.settings.name,
-            f"the custom handler {route.handler!r} answers {' '.join(route.key)}, as "
-            f"{other.handler!r} of model {named(other.model, other.version)} does; give one of "
-            "them another rest_path",
-        )
 
     def _serve(self, live: LiveModel) -> None:
         settings = live.settings
@@ -241,14 +236,21 @@ class Models:
         # The traceback is the cause's, where the runtime raised; else there is none to show.
         logger.error("Model %r%s failed to load: %s", settings.name, where, reason, exc_info=cause)
         if known is not None and known.serving is not None:
-            entry = attrs.evolve(known, reason=f"the last load failed: {reason}")
+            entry = attrs.evolve(known, reason=_LAST_LOAD + reason)
         else:
+            self._forget_metrics(settings)
             expected = not self._started or (known is not None and known.expected)
             entry = ModelEntry(
                 settings=settings, state=State.UNAVAILABLE, reason=reason, expected=expected
             )
         self._put(entry)
         return ModelLoadError(settings.name, reason)
+
+    def _note(self, name: str, problem: str) -> None:
+        """Says of every known version why the model's settings cannot be used any more."""
+        for entry in self.table.entries(name):
+            reason = (_LAST_LOAD if entry.serving is not None else "") + problem
+            self._put(attrs.evolve(entry, reason=reason))
 
     def _take_down(self, entry: ModelEntry) -> list[asyncio.Task[None]]:
         """Takes a version out of service; it is unloaded when the tasks have ended."""
@@ -277,9 +279,12 @@ class Models:
 
     def _forget(self, entry: ModelEntry) -> None:
         self.table = self.table.without(entry)
-        if self._parts.metrics is not None:
-            self._parts.metrics.forget(entry.settings.name, entry.settings.version)
+        self._forget_metrics(entry.settings)
         self._index_routes(entry)
+
+    def _forget_metrics(self, settings: ModelSettings) -> None:
+        if self._parts.metrics is not None:
+            self._parts.metrics.forget(settings.name, settings.version)
 
     def _index_routes(self, *changed: ModelEntry | None) -> None:
         """Of the versions of a model the default one answers first, as it does elsewhere."""

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from mlserver_core.custom_handlers import CustomHandler
+from mlserver_core.errors import RuntimeFailed, named
 
 _VARIABLE = re.compile(r"{(\w+)(:path)?}")
 
@@ -96,9 +97,11 @@ class RouteTable:
             kept.setdefault(route.key, route)
         return cls(tuple(sorted(kept.values(), key=lambda route: "{" in route.custom.rest_path)))
 
-    def conflict(self, routes: Iterable[Route]) -> tuple[Route, Route] | None:
-        """One of ``routes``, which are of one model, and another route that answers the same
-        requests: of another model, or twice in this one. None when there is none.
+    def check(self, routes: Iterable[Route]) -> None:
+        """Looks whether a model may bring these routes along.
+
+        Raises:
+            RuntimeFailed: another model, or this one twice, answers the same requests.
         """
         seen = {route.key: route for route in self.routes}
         own: dict[tuple[str, str], Route] = {}
@@ -108,8 +111,11 @@ class RouteTable:
                 other = seen.get(route.key, route)
                 if other.model == route.model:  # another version, or the one that it replaces
                     continue
-            return route, other
-        return None
+            raise RuntimeFailed(
+                f"the custom handler {route.handler!r} answers {' '.join(route.key)}, as "
+                f"{other.handler!r} of model {named(other.model, other.version)} does; give one "
+                "of them another rest_path"
+            )
 
     def find(self, method: str, path: str) -> RouteMatch | None:
         """The route for a verb and a path; GET routes answer HEAD as well."""

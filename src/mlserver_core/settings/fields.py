@@ -25,9 +25,16 @@ class Effect(enum.Enum):
     NONE = "none"
 
 
-def setting(help: str, effect: Effect = Effect.ACTIVE, **options: Any) -> Any:
-    """An attrs field with its help text; ``options`` are those of ``attrs.field``."""
-    return attrs.field(metadata={"help": help, "effect": effect}, **options)
+def setting(help: str, effect: Effect = Effect.ACTIVE, *, as_is: Any = None, **options: Any) -> Any:
+    """An attrs field with its help text.
+
+    Args:
+        help: what it is for, for the docs.
+        effect: what setting it does today.
+        as_is: of a setting without effect, a value that says what is done anyway.
+        options: those of ``attrs.field``.
+    """
+    return attrs.field(metadata={"help": help, "effect": effect, "as_is": as_is}, **options)
 
 
 def effect_of(field: attrs.Attribute[Any]) -> Effect:

@@ -220,7 +220,8 @@ def _no_effect(source: Source, field: attrs.Attribute[Any], value: Any) -> Itera
         inner = attrs.fields_dict(ModelParameters)
         given += [(name, inner[name], value[name]) for name in value if name in inner]
     for path, each, set_to in given:
-        if effect_of(each) is Effect.LATER and set_to != _default(each):
+        nothing_new = set_to in (_default(each), each.metadata["as_is"])
+        if effect_of(each) is Effect.LATER and not nothing_new:
             yield source.where(field.name, path) + ": has no effect yet in this version"
 
 

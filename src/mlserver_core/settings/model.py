@@ -95,7 +95,7 @@ class ModelSettings:
     predict_threads: int = setting(
         "Threads a plain def predict runs in.", default=1, validator=at_least(1)
     )
-    parallel_workers: int | None = setting("Workers of this model.", LATER, default=None)
+    parallel_workers: int | None = setting("Workers of this model.", LATER, as_is=0, default=None)
     warm_workers: bool = setting("Does nothing in MLServer either.", NONE, default=False)
     max_batch_size: int = setting("Rows in a batch.", LATER, default=0, validator=at_least(0))
     max_batch_time: float = setting(

@@ -146,6 +146,7 @@ class Settings:
     parallel_workers: int = setting(
         "Worker processes; 0 serves in the server's own process.",
         LATER,
+        as_is=0,
         default=1,
         validator=at_least(0),
     )
