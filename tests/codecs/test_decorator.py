@@ -13,7 +13,7 @@ from mlserver_core import MLModel, ModelSettings
 from mlserver_core.codecs import Codecs, InputCodec, NumpyCodec, decode_args, register_input_codec
 from mlserver_core.codecs.decorator import prepare
 from mlserver_core.codecs.plugin import built_in_codecs
-from mlserver_core.errors import CodecError, InvalidRequest, RuntimeFailed
+from mlserver_core.errors import CodecError, InvalidRequest, MLServerError, RuntimeFailed
 from mlserver_core.types import InferenceRequest, InferenceResponse, Parameters, RequestInput
 
 INTEGERS = {"shape": [2], "datatype": "INT64", "data": [1, 2]}
@@ -215,15 +215,25 @@ def test_parameters_as_a_dict_leave_the_headers_out():
     assert made.got == ({"temperature": 0.5}, {"a": "b"})
 
 
-def test_an_input_called_headers_is_an_input():
-    def predict(self, headers: dict) -> str:
-        self.got = headers
+@pytest.mark.parametrize("name", ["headers", "parameters"])
+def test_an_input_cannot_say_what_the_transport_says(name):
+    def predict(self, headers: dict, parameters: dict) -> str:
         return "done"
 
-    made = model(predict)
-    sent = ONE | {"data": ['{"mine": 1}']}
-    made.predict(request({"headers": {"x-user": "me"}}, headers=sent))
-    assert made.got == {"mine": 1}
+    sent = request({"headers": {"x-user": "me"}}, x=ONE | {"data": ['{"x-user": "root"}']})
+    sent.inputs[0].name = name
+    with pytest.raises(MLServerError, match=f"Input '{name}' was not found"):
+        model(predict).predict(sent)
+
+
+def test_two_inputs_of_one_name_are_refused():
+    def predict(self, x: list[str]) -> str:
+        return "done"
+
+    twice = request(x=ONE)
+    twice.inputs.append(twice.inputs[0])
+    with pytest.raises(MLServerError, match="input 'x' was sent twice"):
+        model(predict).predict(twice)
 
 
 # Content types of the client

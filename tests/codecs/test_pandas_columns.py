@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mlserver_core import MLModel, ModelSettings
 from mlserver_core.codecs import PandasCodec
 from mlserver_core.errors import CodecError
-from mlserver_core.types import InferenceRequest
+from mlserver_core.types import InferenceRequest, RequestInput
 
 BIG = 2**53 + 1
 WIDTHS = [f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)]
@@ -282,3 +282,21 @@ def test_a_zone_without_a_name_is_refused_with_what_to_do():
     frame = pd.DataFrame({"a": pd.Series(["2020-01-01"]).astype("M8[us]").dt.tz_localize(Zone())})
     with pytest.raises(CodecError, match=r"'a': the time zone .* use tz_convert"):
         PandasCodec.encode_request(frame)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "datatype", "data"),
+    [
+        ("datetime64[ns]", "BYTES", ["1500-01-01"]),
+        ("datetime64[ns, UTC]", "BYTES", ["1500-01-01T00:00:00+00:00"]),
+        ("datetime64[s]", "BYTES", ["2024-01-01T00:00:00.123456"]),
+        ("timedelta64[s]", "FP64", [1.7]),
+        ("timedelta64[s]", "UINT64", [2**64 - 1]),
+    ],
+)
+def test_a_time_that_its_dtype_cannot_hold_is_refused(dtype, datatype, data):
+    tensor = RequestInput(
+        name="t", shape=[1, 1], datatype=datatype, data=data, parameters={"pd_dtype": dtype}
+    )
+    with pytest.raises(CodecError, match="cannot be read as the pandas dtype"):
+        PandasCodec.decode_request(InferenceRequest(inputs=[tensor]))

@@ -85,8 +85,11 @@ def _decode(signature: Signature, request: InferenceRequest) -> dict[str, Any]:
     left: list[RequestInput] = []
     for tensor in request.inputs:
         argument = signature.arguments.get(tensor.name)
-        if argument is None or argument.codec is None:
+        # What the transport says of a caller is nothing that the body may say otherwise.
+        if argument is None or argument.codec is None or argument.of_the_request:
             left.append(tensor)
+        elif tensor.name in values:
+            raise InvalidRequest(f"input {tensor.name!r} was sent twice")
         else:
             values[tensor.name] = argument.decode(tensor, signature.codecs)
     if left:

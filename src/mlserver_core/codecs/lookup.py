@@ -120,8 +120,9 @@ class Codecs:
                     f"{codec.ContentType!r}; give one of them another ContentType"
                 )
             registry.add(codec.ContentType, codec)
-        for codec in own.values():
-            made.offer(self.registry_of(codec), codec.ContentType, codec, name)
+        with self.offering:
+            for codec in own.values():
+                made.offer(self.registry_of(codec), codec.ContentType, codec, name)
         return made
 
     def registry_of(self, codec: Any) -> Registry[Any]:
@@ -150,9 +151,10 @@ class ModelCodecs(Codecs):
 
     def offer(self, registry: Registry[Any], content_type: str, codec: Any, model: str) -> None:
         """Lets other models have ``codec`` too, unless its name is taken."""
-        if registry.get(content_type) is codec:  # the plugin that brings it has registered it
-            return
-        if registry.offer(content_type, codec, f"model {model!r}"):
+        me = f"model {model!r}"
+        if registry.get(content_type) is codec and registry.owner(content_type) != me:
+            return  # the plugin that brings it, or a model that shares it, has registered it
+        if registry.offer(content_type, codec, me):
             self._offered.append((registry, content_type, codec))
             return
         logger.warning(

@@ -22,6 +22,8 @@ MASKED = {
     },
 }
 _TIMES = re.compile(r"datetime64\[(s|ms|us|ns)(?:, (.+))?\]")
+#: The largest number of units in a timedelta64.
+_LARGEST_SPAN = 2**63 - 1
 _SPANS = re.compile(r"timedelta64\[(?:s|ms|us|ns)\]")
 #: Dtypes whose values come in a tensor of just that datatype.
 _PLAIN = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64)")
@@ -69,7 +71,10 @@ def _read(dtype: Any, values: Any) -> Any:
     if dtype in ("str", "string"):
         return pd.Series(values, dtype=dtype)
     if _SPANS.fullmatch(str(dtype)):
-        return pd.Series(np.asarray(values, dtype="i8").view(dtype.replace("timedelta64", "m8")))
+        spans = np.asarray(values)
+        if spans.dtype.kind not in "iu" or (spans.size and int(spans.max()) > _LARGEST_SPAN):
+            raise ValueError("expected integers of 64 bits")
+        return pd.Series(spans.astype("i8").view(dtype.replace("timedelta64", "m8")))
     match = _TIMES.fullmatch(str(dtype))
     if match is None:
         raise ValueError(
@@ -93,7 +98,11 @@ def _read_times(values: list[Any], unit: str, zone: str | None) -> Any:
             raise ValueError("a time with an offset in a column without a time zone")
         made = pd.Series(pd.to_datetime(texts, format="ISO8601", utc=True))
     else:
-        made = pd.Series(np.array(texts, dtype=f"M8[{unit}]"))
+        exact = np.array(texts, dtype="M8")
+        times = exact.astype(f"M8[{unit}]")
+        if ((times.astype(exact.dtype) != exact) & ~np.isnat(exact)).any():
+            raise ValueError(f"a time is out of range, or finer, than {unit} can say")
+        made = pd.Series(times)
         if zone is not None:
             made = made.dt.tz_localize("UTC")
     dtype: Any = f"datetime64[{unit}, {zone}]"

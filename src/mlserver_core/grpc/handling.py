@@ -50,10 +50,15 @@ class CallHandler(Handler):
         if len(self._tasks) + len(self._cancelled) >= MOST_CALLS:
             self.__gc_collect__()  # forgets those that are done
         if len(self._tasks) + len(self._cancelled) >= MOST_CALLS:
-            stream.reset_nowait(h2.errors.ErrorCodes.REFUSED_STREAM)
+            if stream.closable:  # a client may have reset it already
+                stream.reset_nowait(h2.errors.ErrorCodes.REFUSED_STREAM)
             release_stream()
             return
-        self._tasks[stream] = self.loop.create_task(self._take(stream, headers, release_stream))
+        task = self.loop.create_task(self._take(stream, headers))
+        # Not in the task: one that is cancelled before its first step runs none of its code, and
+        # the connection would never get back what the stream holds of its window.
+        task.add_done_callback(lambda _: release_stream())
+        self._tasks[stream] = task
 
     def end_calls(self) -> list[asyncio.Task[None]]:
         """Gives up every call because the server stops; returns what then tells the clients."""
@@ -62,12 +67,7 @@ class CallHandler(Handler):
             call.end(task, _STOPPING)
         return [task for _, task in tasks]
 
-    async def _take(
-        self,
-        stream: protocol.Stream,
-        headers: list[tuple[str, str]],
-        release_stream: Callable[[], Any],
-    ) -> None:
+    async def _take(self, stream: protocol.Stream, headers: list[tuple[str, str]]) -> None:
         by_name = dict(headers)
         path = by_name.get(":path", "")
         try:
@@ -92,8 +92,6 @@ class CallHandler(Handler):
                 await self._answer(call, method.func, headers)
         except h2.exceptions.ProtocolError as error:
             logger.debug("The client of %s left before it had its answer: %s", path, error)
-        finally:
-            release_stream()
 
     async def _answer(
         self,

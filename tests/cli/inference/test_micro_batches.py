@@ -35,7 +35,7 @@ async def test_up_to_that_many_lines_come_together(parts, size, batches):
 
 async def test_lines_that_are_not_admitted_are_left_out(parts):
     chunks = parts.chunks_of([request(), "nojson", "", request(), request()])
-    assert await gather(chunks, 2) == [[0, 3], [4]]
+    assert await gather(chunks, 2) == [[0], [3, 4]]
 
 
 async def test_lines_do_not_wait_for_others_that_do_not_come(parts):

@@ -20,6 +20,8 @@ logger = logging.getLogger("mlserver.infer")
 
 #: Seconds before the first and before any later retry, at most.
 _FIRST_DELAY, _LONGEST_DELAY = 0.5, 30.0
+#: Seconds that a server may ask for at most; a longer outage is an error of the line.
+_LONGEST_WISH = 600.0
 
 
 @attrs.define(eq=False, slots=False)
@@ -78,7 +80,7 @@ async def infer_patiently(
         except CallFailed as error:
             if not error.may_retry or attempt == retries:
                 raise
-            delay = max(error.retry_after, back_off(attempt))
+            delay = max(min(error.retry_after, _LONGEST_WISH), back_off(attempt))
             logger.info("%s; trying again in %.1f seconds", error, delay)
         await asyncio.sleep(delay)
     raise AssertionError("the last attempt returns or raises")

@@ -51,6 +51,10 @@ async def micro_batches(
                 break
             coming = asyncio.ensure_future(_next(chunks))
             for line in lines:
+                if line.request is None and waiting:
+                    # Its result is held back until those before it are there, and takes a place.
+                    yield waiting
+                    waiting = []
                 if await admit(line):
                     waiting.append(line)
                 if len(waiting) == size:

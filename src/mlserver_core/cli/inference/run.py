@@ -91,9 +91,9 @@ class Run:
             loop.add_signal_handler(number, stop, number)
         try:
             await asyncio.wait({task})
+            results.write_held()  # whatever ended it, what was answered is kept
             if not task.cancelled():
                 task.result()
-            results.write_held()
         except OSError as error:
             return f"stopped: {error}"
         return "".join(stopped)
