@@ -17,7 +17,7 @@ import pytest
 INFER = "/inference.GRPCInferenceService/ModelInfer"
 
 
-@attrs.define
+@attrs.define(slots=False)
 class RawClient:
     """One connection, and what it got by stream: headers, bytes, codes of resets."""
 

@@ -86,3 +86,21 @@ def test_bytes_that_are_no_http2_end_their_connection_alone(serve, tmp_path, con
     assert connect(server).call(frame(b""), LIVE)["grpc-status"] == "0"
     assert server.stop() == 0
     assert "Traceback" not in "\n".join(server.lines)
+
+
+def test_calls_that_are_cancelled_before_they_begin_give_back_what_they_hold(
+    shared_server, connect, frame
+):
+    client = connect(shared_server)
+    body, flush = frame(bytes(60_000)), client.flush
+    for _ in range(1300):  # 78 MB in all, more than the connection's window
+        while client.h2.outbound_flow_control_window < len(body):
+            client.read()  # would wait for ever for room that nobody gives back
+        client.flush = lambda: None  # headers, data and reset go out in one piece
+        stream = client.open()
+        for start in range(0, len(body), 16_000):
+            client.h2.send_data(stream, body[start : start + 16_000])
+        client.h2.reset_stream(stream, error_code=8)
+        client.flush = flush
+        client.flush()
+    assert client.call(frame(b"\x0a\x04echo"))["grpc-status"] == "0"
