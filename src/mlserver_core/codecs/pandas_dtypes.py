@@ -84,6 +84,19 @@ def _read(dtype: Any, values: Any) -> Any:
     return _read_times(list(values), match[1], match[2])
 
 
+def _exact_times(texts: list[str], unit: str) -> np.ndarray:
+    """ISO 8601 text as ``datetime64[unit]``; raises for times that the unit cannot hold."""
+    times = np.full(len(texts), "NaT", dtype=f"M8[{unit}]")
+    known = [index for index, text in enumerate(texts) if text.lower() not in ("nat", "")]
+    if known:
+        # Without NaT, in which numpy 2.5 finds no unit and warns.
+        exact = np.array([texts[index] for index in known], dtype="M8")
+        times[known] = exact.astype(times.dtype)
+        if (times[known].astype(exact.dtype) != exact).any():
+            raise ValueError(f"a time is out of range, or finer, than {unit} can say")
+    return times
+
+
 def _read_times(values: list[Any], unit: str, zone: str | None) -> Any:
     """Times from ISO 8601 text or ``datetime``; with a zone, those without offset are UTC."""
     import pandas as pd
@@ -98,11 +111,7 @@ def _read_times(values: list[Any], unit: str, zone: str | None) -> Any:
             raise ValueError("a time with an offset in a column without a time zone")
         made = pd.Series(pd.to_datetime(texts, format="ISO8601", utc=True))
     else:
-        exact = np.array(texts, dtype="M8")
-        times = exact.astype(f"M8[{unit}]")
-        if ((times.astype(exact.dtype) != exact) & ~np.isnat(exact)).any():
-            raise ValueError(f"a time is out of range, or finer, than {unit} can say")
-        made = pd.Series(times)
+        made = pd.Series(_exact_times(texts, unit))
         if zone is not None:
             made = made.dt.tz_localize("UTC")
     dtype: Any = f"datetime64[{unit}, {zone}]"
