@@ -128,7 +128,9 @@ class ServerProcess:
 
 
 def start_server(folder: Path, *arguments: str, **environ: str) -> ServerProcess:
-    """Starts a server on free ports and returns once its models are loaded."""
+    """Starts a server on free ports and returns once its models are loaded; they live in its own
+    process unless MLSERVER_PARALLEL_WORKERS says otherwise.
+    """
     command = [sys.executable, "-m", "mlserver_core.cli.main", "start", str(folder)]
     command += ["--http-port", "0", "--grpc-port", "0", "--metrics-port", "0"]
     command += arguments
@@ -138,7 +140,7 @@ def start_server(folder: Path, *arguments: str, **environ: str) -> ServerProcess
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**clean, "PYTHONUNBUFFERED": "1", **environ},
+        env={**clean, "PYTHONUNBUFFERED": "1", "MLSERVER_PARALLEL_WORKERS": "0", **environ},
     )
     server = ServerProcess(process)
     server.http_port = int(REST.search(server.wait_for("REST server listening"))[2])
@@ -255,7 +257,7 @@ async def start():
         plugins.load(BUILTIN_PLUGINS, {"MLSERVER_BLOCK_PLUGINS": "rest,grpc,metrics"})
         if plugin is not None:
             plugins.register("of-the-test", plugin)
-        values = {"load_models_at_startup": False, **settings}
+        values = {"load_models_at_startup": False, "parallel_workers": 0, **settings}
         server = MLServer(Settings(**values), plugins=plugins)
         servers.append(server)
         await server.startup(models)

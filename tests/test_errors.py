@@ -10,6 +10,7 @@ import pytest
 from mlserver_core import errors
 from mlserver_core.errors import (
     CodecError,
+    DeadlineExceeded,
     ErrorCode,
     InferenceError,
     InternalError,
@@ -21,8 +22,10 @@ from mlserver_core.errors import (
     ModelNotFound,
     ModelNotReady,
     ModelParametersMissing,
+    Overloaded,
     PermissionDenied,
     PluginError,
+    Quarantined,
     RuntimeFailed,
     SettingsError,
     StartupError,
@@ -162,6 +165,9 @@ def test_text_of_each_error(error, text):
         (InvalidModelURI, ErrorCode.INVALID_REQUEST),
         (ModelParametersMissing, ErrorCode.INVALID_REQUEST),
         (Unavailable, ErrorCode.UNAVAILABLE),
+        (Overloaded, ErrorCode.OVERLOADED),
+        (DeadlineExceeded, ErrorCode.DEADLINE_EXCEEDED),
+        (Quarantined, ErrorCode.QUARANTINED),
         (Unsupported, ErrorCode.UNSUPPORTED),
         (TooLarge, ErrorCode.TOO_LARGE),
         (PermissionDenied, ErrorCode.PERMISSION_DENIED),

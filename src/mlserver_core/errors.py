@@ -24,6 +24,8 @@ class ErrorCode(enum.Enum):
     UNSUPPORTED = "unsupported"
     #: The answer would have come too late.
     DEADLINE_EXCEEDED = "deadline_exceeded"
+    #: The request has ended the processes that worked on it; the caller must change it.
+    QUARANTINED = "quarantined"
     #: Too much is queued; the caller may try again later.
     OVERLOADED = "overloaded"
     #: Nothing can serve right now; the caller may try again later.
@@ -195,6 +197,32 @@ class Unavailable(MLServerError):
     """Nothing can serve right now, as while the server stops; the caller may try again."""
 
     code: ClassVar[ErrorCode] = ErrorCode.UNAVAILABLE
+    message: str
+
+
+@attrs.define(eq=False, slots=False)
+class Overloaded(MLServerError):
+    """Too much waits already, of what the operator allows; the caller may try again later."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.OVERLOADED
+    message: str
+
+
+@attrs.define(eq=False, slots=False)
+class DeadlineExceeded(MLServerError):
+    """The answer would have come too late; the caller allowed too little time, or the server has
+    too much to do.
+    """
+
+    code: ClassVar[ErrorCode] = ErrorCode.DEADLINE_EXCEEDED
+    message: str
+
+
+@attrs.define(eq=False, slots=False)
+class Quarantined(MLServerError):
+    """The request has ended two workers; the author of the runtime must act."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.QUARANTINED
     message: str
 
 

@@ -10,6 +10,7 @@ from mlserver_core.engine.model_context import ModelContext
 from mlserver_core.engine.pipeline import Surroundings, compose
 from mlserver_core.errors import InvalidRequest, MLServerError, RuntimeFailed
 from mlserver_core.executors.inline import InlineExecutor
+from mlserver_core.executors.interfaces import ModelSource
 from mlserver_core.executors.threads import ThreadsExecutor
 from mlserver_core.model import MLModel
 from mlserver_core.settings import ModelSettings
@@ -32,7 +33,7 @@ async def answer(executor_class):
         settings = ModelSettings(name="m", implementation=runtime, parameters={"version": version})
         executor = executor_class(settings)
         executors.append(executor)
-        await executor.load(lambda: runtime(settings))
+        await executor.load(ModelSource(settings=executor.settings, make=lambda: runtime(settings)))
         parts = Surroundings(
             settings=settings,
             executor=executor,

@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from mlserver_core.executors.inline import InlineExecutor
+from mlserver_core.executors.interfaces import ModelSource
 from mlserver_core.settings import ModelSettings
 
 
@@ -54,7 +55,9 @@ def executor():
 @pytest.mark.parametrize("kind", [Plain, Async])
 async def test_everything_runs_on_the_event_loop(executor, kind):
     model = kind()
-    assert await executor.load(lambda: model) == "loaded"
+    assert (
+        await executor.load(ModelSource(settings=executor.settings, make=lambda: model)) == "loaded"
+    )
     assert await executor.predict("asked") == "asked"
     await executor.unload()
     here = threading.get_ident()
@@ -71,7 +74,7 @@ async def test_exceptions_come_through(executor, kind, method):
         raise ValueError(method)
 
     async def run_all():
-        await executor.load(lambda: model)
+        await executor.load(ModelSource(settings=executor.settings, make=lambda: model))
         await executor.predict(None)
         await executor.unload()
 
@@ -86,7 +89,7 @@ async def test_a_model_that_cannot_be_made_fails_the_load(executor):
         raise ValueError("no model")
 
     with pytest.raises(ValueError, match="no model"):
-        await executor.load(make)
+        await executor.load(ModelSource(settings=executor.settings, make=make))
     await executor.unload()
 
 

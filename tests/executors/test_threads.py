@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from mlserver_core.executors.interfaces import ModelSource
 from mlserver_core.executors.threads import THREAD_PREFIX, ThreadsExecutor
 from mlserver_core.settings import ModelSettings
 
@@ -25,7 +26,7 @@ async def load():
         settings = ModelSettings(name=name, implementation="m.M", predict_threads=threads)
         executor = ThreadsExecutor(settings)
         executors.append(executor)
-        await executor.load(lambda: model)
+        await executor.load(ModelSource(settings=executor.settings, make=lambda: model))
         return executor
 
     yield make

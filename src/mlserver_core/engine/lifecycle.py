@@ -12,7 +12,7 @@ from mlserver_core.codecs import Codecs
 from mlserver_core.codecs.decorator import prepare
 from mlserver_core.codecs.lookup import ModelCodecs
 from mlserver_core.codecs.registration import find_marked, model_modules
-from mlserver_core.custom_handlers import find_custom_handlers
+from mlserver_core.custom_handlers import CustomHandler
 from mlserver_core.engine.failures import Failures
 from mlserver_core.engine.implementation import find_class
 from mlserver_core.engine.model_context import ModelContext
@@ -22,12 +22,20 @@ from mlserver_core.engine.pipeline import (
     Surroundings,
     compose,
     compose_call,
+    compose_exchange,
     compose_stream,
     stream_of,
 )
+from mlserver_core.engine.remote_model import RemoteModel, describe
 from mlserver_core.engine.route_table import Route
 from mlserver_core.errors import MLServerError, ModelLoadError
-from mlserver_core.executors.interfaces import Executor, ExecutorFactory
+from mlserver_core.executors.interfaces import (
+    Executor,
+    ExecutorFactory,
+    ModelDescription,
+    ModelSource,
+    RemoteExecutor,
+)
 from mlserver_core.hooks.registry import Registry
 from mlserver_core.metrics.custom import ModelMetrics
 from mlserver_core.metrics.registry import Metrics
@@ -38,6 +46,10 @@ from mlserver_core.settings import ArtifactPolicy, ModelSettings, Settings
 logger = logging.getLogger("mlserver")
 
 DEFAULT_EXECUTOR = "threads"
+#: Executors that run a model in the process that calls them, be it the server or a worker.
+LOCAL_EXECUTORS = ("inline", "threads")
+#: The executor of models that live in worker processes.
+WORKERS = "processes"
 
 
 @attrs.frozen(kw_only=True)
@@ -50,6 +62,7 @@ class Parts:
         executors: where models may run, by name.
         middlewares: what stands around inference, outermost first.
         metrics: what the server counts; None when it counts nothing.
+        workers: how many processes a model lives in that does not say it itself; 0 for this one.
     """
 
     runtimes: Registry[str]
@@ -57,6 +70,7 @@ class Parts:
     executors: Registry[ExecutorFactory]
     middlewares: Sequence[MiddlewareFactory] = ()
     metrics: Metrics | None = None
+    workers: int = 0
 
 
 @attrs.define(eq=False)
@@ -93,7 +107,7 @@ class LiveModel:
         Raises:
             ModelLoadError: it cannot be served. Whatever the runtime raises comes through.
         """
-        model = await self._make(parts)
+        model, description = await self._make(parts)
         surroundings = Surroundings(
             settings=self.settings,
             executor=self._executor(),
@@ -102,25 +116,29 @@ class LiveModel:
         )
         middlewares = [make_middleware(self.settings) for make_middleware in parts.middlewares]
         infer = compose(surroundings, middlewares)
-        streams = type(model).predict_stream is not MLModel.predict_stream
+        streams = description.streams
+        executor = self._executor()
+        remote = executor if isinstance(executor, RemoteExecutor) else None
         self._serving = Serving(
             model=model,
             context=self.context,
             infer=infer,
             infer_stream=compose_stream(surroundings, middlewares) if streams else stream_of(infer),
             call=compose_call(surroundings),
+            exchange=None if remote is None else compose_exchange(remote, surroundings),
             routes=tuple(
                 Route(
                     model=self.settings.name,
                     version=self.settings.version,
-                    handler=name,
-                    function=getattr(model, name),
-                    custom=custom,
+                    handler=handler.name,
+                    function=None if remote else getattr(model, handler.name),
+                    custom=CustomHandler(handler.rest_path, handler.rest_method),
                 )
-                for name, custom in find_custom_handlers(model)
+                for handler in description.handlers
             ),
+            available=remote.available if remote else lambda: True,
         )
-        if type(model).predict is MLModel.predict and not streams:
+        if not description.predicts and not streams and remote is None:
             logger.warning(
                 "Model %r has no predict(): requests to it will fail", self.settings.name
             )
@@ -146,8 +164,8 @@ class LiveModel:
         finally:
             await self._discard()
 
-    async def _make(self, parts: Parts) -> MLModel:
-        self.executor = _make_executor(self.settings, parts.executors)
+    async def _make(self, parts: Parts) -> tuple[MLModel, ModelDescription]:
+        self.executor = _make_executor(self.settings, parts)
 
         def make() -> MLModel:
             found = find_class(self.settings, parts.runtimes, self.context.space)
@@ -161,14 +179,21 @@ class LiveModel:
             return model
 
         with self.context.around():
-            result = await self.executor.load(make)
+            source = ModelSource(settings=self.settings, make=make, metrics=self.context.metrics)
+            result = await self.executor.load(source)
+        if isinstance(self.executor, RemoteExecutor):
+            if not isinstance(result, ModelDescription):
+                name = type(self.executor).__name__
+                raise ModelLoadError(self.settings.name, f"{name}.load gave no ModelDescription")
+            self.model = RemoteModel(self.settings, self.executor)
+            return self.model, result
         if result is not None and not result:  # None is success: many runtimes return nothing
             raise ModelLoadError(self.settings.name, "load() returned False")
         if self.model is None:
             raise ModelLoadError(
                 self.settings.name, f"executor {self.settings.executor!r} made no model"
             )
-        return self.model
+        return self.model, describe(self.model)
 
     def _executor(self) -> Executor:
         if self.executor is None:
@@ -198,7 +223,7 @@ async def load(model_settings: ModelSettings, parts: Parts, settings: Settings) 
         trusted_types=tuple(settings.trusted_types),
     )
     space = None
-    if model_settings.folder is not None:
+    if model_settings.folder is not None and _executor_name(model_settings, parts) != WORKERS:
         space = ModuleSpace(model_settings.folder)
         space.open()
     live = LiveModel(model_settings, ModelContext(space, _metrics_of(model_settings, parts)))
@@ -231,12 +256,26 @@ def _metrics_of(settings: ModelSettings, parts: Parts) -> ModelMetrics:
     return parts.metrics.of_model(settings.name, settings.version)
 
 
-def _make_executor(settings: ModelSettings, executors: Registry[ExecutorFactory]) -> Executor:
-    name = settings.executor or DEFAULT_EXECUTOR
-    make = executors.get(name)
+def _make_executor(settings: ModelSettings, parts: Parts) -> Executor:
+    name = _executor_name(settings, parts)
+    make = parts.executors.get(name)
     if make is None:
         raise ModelLoadError(
             settings.name,
-            f"there is no executor {name!r}; known are {', '.join(executors)}",
+            f"there is no executor {name!r}; known are {', '.join(parts.executors)}",
         )
     return make(settings)
+
+
+def _executor_name(settings: ModelSettings, parts: Parts) -> str:
+    """Where a model lives: with a plugin's executor, in this process, or in workers, where its
+    own ``executor`` then says how it runs.
+    """
+    name = settings.executor
+    if name is not None and name not in LOCAL_EXECUTORS:
+        return name
+    workers = parts.workers if settings.parallel_workers is None else settings.parallel_workers
+    # A class that was given in code has no name by which another process could find it.
+    if workers > 0 and isinstance(settings.implementation, str):
+        return WORKERS
+    return name or DEFAULT_EXECUTOR

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -11,7 +11,8 @@ from mlserver_core.engine.in_flight import InFlight
 from mlserver_core.engine.model_context import ModelContext
 from mlserver_core.engine.route_table import Route
 from mlserver_core.engine.versions import natural_key
-from mlserver_core.errors import ModelNotFound, ModelNotReady
+from mlserver_core.errors import ModelNotFound, ModelNotReady, Unavailable
+from mlserver_core.executors.interfaces import HttpAnswer
 from mlserver_core.middlewares.interfaces import Infer, InferStream
 from mlserver_core.model import MLModel
 from mlserver_core.settings import ModelSettings
@@ -28,7 +29,9 @@ class Serving:
         infer: answers a request.
         infer_stream: answers a stream of requests.
         call: runs a custom handler.
+        exchange: runs a custom handler of a model in another process; None for one in this.
         routes: its custom handlers.
+        available: could it be asked right now? False while no process that has it is there.
         in_flight: what it is answering.
     """
 
@@ -37,7 +40,9 @@ class Serving:
     infer: Infer
     infer_stream: InferStream
     call: Callable[..., Awaitable[Any]]
+    exchange: Callable[..., AsyncGenerator[HttpAnswer | bytes, None]] | None = None
     routes: tuple[Route, ...] = ()
+    available: Callable[[], bool] = lambda: True
     in_flight: InFlight = attrs.field(factory=InFlight)
 
 
@@ -63,10 +68,22 @@ class ModelEntry:
     def ready(self) -> bool:
         """Can it answer? False too where the runtime has lowered its own ``ready``."""
         serving = self.serving
-        return self.state is State.READY and serving is not None and bool(serving.model.ready)
+        if self.state is not State.READY or serving is None:
+            return False
+        return serving.available() and bool(serving.model.ready)
 
     def check_ready(self, version: str | None) -> None:
-        """Raises ModelNotReady, which names the version that was asked for, if it cannot answer."""
+        """Raises if it cannot answer.
+
+        Args:
+            version: the one that was asked for.
+
+        Raises:
+            Unavailable: no process that has the model is there just now.
+            ModelNotReady: it is not loaded, or says of itself that it is not ready.
+        """
+        if self.serving is not None and not self.serving.available():
+            raise Unavailable(f"no worker can serve model {self.settings.name!r} right now")
         if not self.ready:
             raise ModelNotReady(self.settings.name, version or None)
 

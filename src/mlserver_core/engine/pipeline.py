@@ -10,7 +10,7 @@ import attrs
 from mlserver_core.engine.answers import seal
 from mlserver_core.engine.failures import Failures
 from mlserver_core.engine.model_context import ModelContext
-from mlserver_core.executors.interfaces import Executor
+from mlserver_core.executors.interfaces import Executor, HttpAnswer, HttpCall, RemoteExecutor
 from mlserver_core.middlewares.interfaces import Infer, InferStream, Middleware
 from mlserver_core.settings import ModelSettings
 from mlserver_core.types import InferenceRequest, InferenceResponse
@@ -105,6 +105,32 @@ def stream_of(infer: Infer) -> InferStream:
             yield await infer(request, context)
 
     return run
+
+
+def compose_exchange(
+    executor: RemoteExecutor, parts: Surroundings
+) -> Callable[..., AsyncGenerator[HttpAnswer | bytes, None]]:
+    """The function that runs a custom handler of a model in another process: of its name, the
+    HTTP request and the request context.
+    """
+    around = parts.context.around
+
+    async def exchange(
+        handler: str, call: HttpCall, context: RequestContext
+    ) -> AsyncGenerator[HttpAnswer | bytes, None]:
+        pieces = executor.exchange(handler, call)
+        try:
+            while True:
+                with around(context):  # a generator runs in the context of who asks it
+                    piece = await anext(pieces, None)
+                if piece is None:
+                    return
+                yield piece
+        finally:
+            with around(context):
+                await pieces.aclose()
+
+    return exchange
 
 
 def compose_call(parts: Surroundings) -> Callable[..., Any]:

@@ -22,14 +22,15 @@ class Route:
         model: the model's name.
         version: its version; None for an unversioned model.
         handler: the name of the model's method.
-        function: that method, for its signature and annotations.
+        function: that method, for its signature and annotations; None where the model lives in
+            another process.
         custom: path and verb.
     """
 
     model: str
     version: str | None
     handler: str
-    function: Callable[..., Any]
+    function: Callable[..., Any] | None
     custom: CustomHandler
 
     @property

@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from mlserver_core.executors.interfaces import RunnableModel
+from mlserver_core.executors.interfaces import ModelSource, RunnableModel
 from mlserver_core.settings import ModelSettings
 
 _END = object()
@@ -28,9 +28,9 @@ class InlineExecutor:
     settings: ModelSettings
     _model: RunnableModel | None = attrs.field(default=None, init=False)
 
-    async def load(self, make: Callable[[], RunnableModel]) -> Any:
+    async def load(self, source: ModelSource) -> Any:
         """Makes the model and runs its ``load``."""
-        self._model = make()
+        self._model = source.make()
         return await self._run(self._model.load)
 
     async def predict(self, request: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from mlserver_core.executors.inline import InlineExecutor
-from mlserver_core.executors.interfaces import RunnableModel
+from mlserver_core.executors.interfaces import ModelSource
 
 #: How the threads of models are called; the model's name follows.
 THREAD_PREFIX = "mlserver-model-"
@@ -29,9 +29,9 @@ class ThreadsExecutor(InlineExecutor):
     _pool: ThreadPoolExecutor | None = attrs.field(default=None, init=False)
     _calls: set[Future[Any]] = attrs.field(factory=set, init=False)
 
-    async def load(self, make: Callable[[], RunnableModel]) -> Any:
+    async def load(self, source: ModelSource) -> Any:
         """Makes the model, whose imports may take long, in its thread and runs its ``load``."""
-        self._model = await self._run(make)
+        self._model = await self._run(source.make)
         return await self._run(self._model.load)
 
     async def idle(self) -> None:

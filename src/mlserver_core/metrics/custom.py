@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import re
+from collections.abc import Collection
 from contextlib import AbstractContextManager, nullcontext
 from typing import SupportsFloat
 
@@ -26,6 +27,13 @@ class ModelMetrics:
 
     def register(self, name: str, description: str) -> None:
         """Makes a custom metric, unless it is there; raises ValueError for a name that is taken."""
+
+    def observe_outstanding(self, calls: int) -> None:
+        """Notes how many calls a worker has been given and not finished."""
+
+    def taken(self) -> Collection[str]:
+        """Names that no custom metric can have, since the server's own metrics do."""
+        return ()
 
     def observe(self, name: str, description: str, value: SupportsFloat) -> None:
         """Adds a value to a custom metric, which is made if it is not there.

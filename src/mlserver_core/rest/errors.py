@@ -26,6 +26,7 @@ STATUS = {
     ErrorCode.MODEL_NOT_READY: 400,
     ErrorCode.UNSUPPORTED: 501,
     ErrorCode.DEADLINE_EXCEEDED: 504,
+    ErrorCode.QUARANTINED: 422,
     ErrorCode.OVERLOADED: 429,
     ErrorCode.UNAVAILABLE: 503,
     ErrorCode.TOO_LARGE: 413,

@@ -9,6 +9,21 @@ from collections.abc import Mapping
 import attrs
 
 
+@attrs.frozen(kw_only=True)
+class BatchedRequest:
+    """One of the requests that a model is asked together.
+
+    Attributes:
+        id: its id.
+        headers: HTTP headers or gRPC metadata, names in lower case.
+        rows: where its rows are in every input of the batch: from, and up to but not including.
+    """
+
+    id: str
+    headers: Mapping[str, str]
+    rows: tuple[int, int]
+
+
 @attrs.define(kw_only=True, eq=False)
 class RequestContext:
     """Where a request came from, and whether anybody still waits for its answer.
@@ -18,16 +33,21 @@ class RequestContext:
         headers: HTTP headers or gRPC metadata, names in lower case.
         deadline: when the answer is of no more use, in seconds of ``time.monotonic()``; None
             when the caller set no limit.
+        start_by: when the model must have begun to work on it, in the same seconds; None when it
+            may wait for ever.
         request_id: the id of the request, once it is known; of a stream, that of its first.
         cancelled: the caller has gone away or its deadline is over. A plain ``def predict``
             cannot be interrupted, so a long one may look here.
+        batch: the requests that are asked together here; empty for one that is asked alone.
     """
 
     transport: str = "engine"
     headers: Mapping[str, str] = attrs.field(factory=dict)
     deadline: float | None = None
+    start_by: float | None = None
     request_id: str | None = None
     cancelled: bool = False
+    batch: tuple[BatchedRequest, ...] = ()
 
     def remaining(self) -> float | None:
         """Seconds until the deadline, never below 0; None when there is no deadline."""
