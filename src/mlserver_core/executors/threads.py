@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -13,6 +13,7 @@ import attrs
 
 from mlserver_core.executors.inline import InlineExecutor
 from mlserver_core.executors.interfaces import ModelSource
+from mlserver_core.types.context import RequestContext, request_context
 
 #: How the threads of models are called; the model's name follows.
 THREAD_PREFIX = "mlserver-model-"
@@ -27,7 +28,7 @@ class ThreadsExecutor(InlineExecutor):
     """
 
     _pool: ThreadPoolExecutor | None = attrs.field(default=None, init=False)
-    _calls: set[Future[Any]] = attrs.field(factory=set, init=False)
+    _calls: dict[Future[Any], RequestContext | None] = attrs.field(factory=dict, init=False)
 
     async def load(self, source: ModelSource) -> Any:
         """Makes the model, whose imports may take long, in its thread and runs its ``load``."""
@@ -37,7 +38,12 @@ class ThreadsExecutor(InlineExecutor):
     async def idle(self) -> None:
         """Waits for the threads that work for callers who have left."""
         while calls := list(self._calls):
-            await asyncio.wait([asyncio.wrap_future(call) for call in calls])
+            await _ended(calls)
+
+    async def idle_for(self, request: RequestContext) -> None:
+        """Waits for the threads that work for one request, whose caller has left."""
+        while calls := [call for call, caller in list(self._calls.items()) if caller is request]:
+            await _ended(calls)
 
     async def unload(self) -> None:
         """Runs the model's ``unload``, in a thread of its own: a call may never end."""
@@ -60,10 +66,20 @@ class ThreadsExecutor(InlineExecutor):
             )
         context = contextvars.copy_context()  # the model's module space among others
         call = self._pool.submit(context.run, _guarded, function, *arguments)
-        self._calls.add(call)
-        call.add_done_callback(self._calls.discard)
+        self._calls[call] = request_context()
+        call.add_done_callback(self._forget)
         result = await asyncio.wrap_future(call)
         return await result if inspect.isawaitable(result) else result
+
+    def _forget(self, call: Future[Any]) -> None:
+        del self._calls[call]
+
+
+async def _ended(calls: Iterable[Future[Any]]) -> None:
+    """Returns when calls have ended; what they raise is for those who wait for their results."""
+    done, _ = await asyncio.wait([asyncio.wrap_future(call) for call in calls])
+    for call in done:
+        call.cancelled() or call.exception()
 
 
 def _end(pool: ThreadPoolExecutor | None) -> None:
