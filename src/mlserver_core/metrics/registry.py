@@ -102,7 +102,7 @@ class Metrics:
         """The names of all series and metrics, but for the names of custom metrics themselves,
         which models may share.
         """
-        names = set()
+        names: set[str] = set()
         for metric in self.registry.collect():
             names.update(metric.name + suffix for suffix in _SUFFIXES.get(metric.type, ()))
             names.add(metric.name)

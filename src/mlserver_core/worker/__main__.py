@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import sys
 
-if __name__ == "__main__":
-    # What python -m puts first is the folder of whoever started the server; INIT brings the path.
-    if not getattr(sys.flags, "safe_path", False):
-        del sys.path[0]
-    from mlserver_core.worker.process import run
+from mlserver_core.worker.process import run
 
+
+def main() -> None:
+    """Runs the worker, and ends the process."""
     run(int(sys.argv[1]), int(sys.argv[2]))
+
+
+if __name__ == "__main__":
+    main()

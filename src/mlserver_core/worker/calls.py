@@ -128,9 +128,10 @@ class Calls:
             kind, body = Kind.ERROR, _cancelled(call)
         except (MLServerError, ModelLoadError) as error:
             kind, body = Kind.ERROR, error
-        except Exception as error:
+        except Exception:
             logger.exception("A call of a worker failed")
-            kind, body = Kind.ERROR, _internal(error)
+            text = "internal error; the server's log has the details"
+            kind, body = Kind.ERROR, InternalError(text)
         if kind is Kind.ERROR and self._works_on(call):
             # A thread cannot be ended, and the server counts with what this process really does.
             leaving = asyncio.ensure_future(self._end_later(call, kind, body))
@@ -165,7 +166,3 @@ def _cancelled(call: Call) -> MLServerError:
     if call.cancelled:
         return Cancelled("nobody waits for the answer any more")
     return RuntimeFailed("CancelledError: the runtime cancelled its own work")
-
-
-def _internal(_: Exception) -> MLServerError:
-    return InternalError("internal error; the server's log has the details")

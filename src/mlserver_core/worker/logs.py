@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-
-import attrs
+from collections.abc import Mapping
 
 from mlserver_core.executors.processes.frames import Kind
 from mlserver_core.executors.processes.logs import set_levels, to_body
@@ -26,22 +25,18 @@ class Shipping(logging.Handler):
         try:
             body = to_body(record)
             if not self._sender.post(Kind.LOG, body):
-                print(body["message"], body["traceback"] or "", file=sys.stderr)
+                parts = filter(None, (body["message"], body["traceback"]))
+                sys.stderr.write("\n".join(parts) + "\n")
         except Exception:  # noqa: BLE001  # a record must not break what it tells of
             self.handleError(record)
 
 
-@attrs.frozen
-class Logs:
-    """What happens to log records of this process."""
+def start_shipping(sender: Sender, levels: Mapping[str, int]) -> None:
+    """Sends to the server whatever loggers take on, at the levels that they have there.
 
-    sender: Sender
-
-    def start(self, levels: dict[str, int]) -> None:
-        """Sends all that loggers take on whose levels are those of the server.
-
-        Args:
-            levels: by the names of the loggers; the root logger's name is empty.
-        """
-        set_levels(levels)
-        logging.getLogger().addHandler(Shipping(self.sender))
+    Args:
+        sender: to the server.
+        levels: by the names of the loggers; the root logger's name is empty.
+    """
+    set_levels(levels)
+    logging.getLogger().addHandler(Shipping(sender))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
 import attrs
@@ -96,16 +95,10 @@ class Models:
             self._ready[generation] = ready
             self.sender.send(Kind.READY, 0, {"generation": generation, "ready": ready})
 
-    async def watch_ready(self, seconds: float) -> None:
-        """Looks at every model again and again.
-
-        Args:
-            seconds: between two looks.
-        """
-        while True:
-            await asyncio.sleep(seconds)
-            for generation in list(self._live):
-                self.report_ready(generation)
+    def report_all_ready(self) -> None:
+        """The same for every model."""
+        for generation in self._live:
+            self.report_ready(generation)
 
 
 async def _check_handlers(live: LiveModel) -> None:

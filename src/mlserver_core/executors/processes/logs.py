@@ -8,19 +8,19 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def levels_now() -> dict[str, int]:
+def levels() -> dict[str, int]:
     """The levels that loggers of this process have, by name; the root logger's name is empty."""
     root = logging.getLogger()
-    levels = {"": root.level}
+    found = {"": root.level}
     for name, logger in list(root.manager.loggerDict.items()):
         if isinstance(logger, logging.Logger) and logger.level != logging.NOTSET:
-            levels[name] = logger.level
-    return levels
+            found[name] = logger.level
+    return found
 
 
-def set_levels(levels: Mapping[str, int]) -> None:
-    """Gives the loggers of this process levels that ``levels_now`` gave in another."""
-    for name, level in levels.items():
+def set_levels(wanted: Mapping[str, int]) -> None:
+    """Gives the loggers of this process levels that ``levels`` gave in another."""
+    for name, level in wanted.items():
         logging.getLogger(name or None).setLevel(level)
 
 
@@ -42,7 +42,7 @@ def to_body(record: logging.LogRecord) -> dict[str, Any]:
     }
 
 
-def handle(body: Mapping[str, Any]) -> None:
+def emit(body: Mapping[str, Any]) -> None:
     """Gives a record of a worker to the handlers of this process, if they want such a level.
 
     Args:
