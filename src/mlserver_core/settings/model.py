@@ -31,8 +31,12 @@ class ModelParameters(OpenNames):
     extra: dict[str, Any] = setting("Settings of the runtime.", factory=dict)
     environment_path: str | None = setting("Folder of the model's Python.", LATER, default=None)
     environment_tarball: str | None = setting("Archive of the same.", LATER, default=None)
-    inference_pool_gid: str | None = setting("Name of a shared pool.", LATER, default=None)
-    autogenerate_inference_pool_gid: bool = setting("A pool of its own.", LATER, default=False)
+    inference_pool_gid: str | None = setting(
+        "Name of the pool of workers that the model shares with others of that name.", default=None
+    )
+    autogenerate_inference_pool_gid: bool = setting(
+        "A pool of workers of its own, where no name of one is given.", default=False
+    )
     model_extra: dict[str, Any] = attrs.field(factory=dict)
 
 
@@ -95,7 +99,11 @@ class ModelSettings:
     predict_threads: int = setting(
         "Threads a plain def predict runs in.", default=1, validator=at_least(1)
     )
-    parallel_workers: int | None = setting("Workers of this model.", LATER, as_is=0, default=None)
+    parallel_workers: int | None = setting(
+        "Worker processes of this model alone; 0 serves it in the server's own process.",
+        default=None,
+        validator=at_least(0),
+    )
     warm_workers: bool = setting("Does nothing in MLServer either.", NONE, default=False)
     max_batch_size: int = setting("Rows in a batch.", LATER, default=0, validator=at_least(0))
     max_batch_time: float = setting(

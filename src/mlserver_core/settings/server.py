@@ -145,13 +145,16 @@ class Settings:
     # Execution
     parallel_workers: int = setting(
         "Worker processes; 0 serves in the server's own process.",
-        LATER,
-        as_is=0,
         default=1,
         validator=at_least(0),
     )
     parallel_workers_timeout: int = setting(
-        "Seconds a worker may take to stop.", LATER, default=5, validator=at_least(0)
+        "Seconds a worker may take to stop.", default=5, validator=at_least(0)
+    )
+    worker_heartbeat_timeout: float = setting(
+        "Seconds without a sign of life after which a worker is ended and another is started.",
+        default=30.0,
+        validator=at_least(1),
     )
     environments_dir: str = setting("Folder of unpacked environments.", LATER, default=".envs")
     cache_enabled: bool = setting("Response cache.", LATER, default=False)
