@@ -105,9 +105,9 @@ class MLServer:
             ("transports", transports),
         ):
             self.plugins.collect(f"mlserver_register_{name}", registry, registry=registry)
-        for name, registry in (("executors", executors), ("middlewares", middlewares)):
+        for name, each in (("executors", executors), ("middlewares", middlewares)):
             self.plugins.collect(
-                f"mlserver_register_{name}", registry, registry=registry, settings=self.settings
+                f"mlserver_register_{name}", each, registry=each, settings=self.settings
             )
         parts = Parts(
             runtimes=self.runtimes,

@@ -56,9 +56,7 @@ def mlserver_register_codecs(
 
 
 @hookspec
-def mlserver_register_executors(
-    registry: Registry[ExecutorFactory], settings: Settings
-) -> None:
+def mlserver_register_executors(registry: Registry[ExecutorFactory], settings: Settings) -> None:
     """Called at start-up, to learn where models may run.
 
     Args:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from mlserver_core.executors.processes.process import WorkerProcess
 
 
+def _make_future() -> asyncio.Future[Any]:
+    return asyncio.get_running_loop().create_future()
+
+
 @attrs.define(kw_only=True, eq=False)
 class Call:
     """What a worker is asked, until it has said that it is done with it.
@@ -42,7 +46,7 @@ class Call:
     request: InferenceRequest | None = None
     idempotent: bool = True
     size: int = 0
-    ended: asyncio.Future[Any] = attrs.field(factory=lambda: asyncio.get_running_loop().create_future())
+    ended: asyncio.Future[Any] = attrs.field(factory=_make_future)
     frames: asyncio.Queue[Frame | None] | None = None
     worker: WorkerProcess | None = None
     id: int = 0

@@ -11,7 +11,13 @@ from collections.abc import Callable, Iterable
 
 import attrs
 
-from mlserver_core.errors import DeadlineExceeded, MLServerError, Quarantined, Unavailable, WorkerLost
+from mlserver_core.errors import (
+    DeadlineExceeded,
+    MLServerError,
+    Quarantined,
+    Unavailable,
+    WorkerLost,
+)
 from mlserver_core.executors.processes.calls import Call
 from mlserver_core.executors.processes.frames import Frame, Kind
 from mlserver_core.executors.processes.process import WorkerProcess

@@ -64,9 +64,7 @@ class Pool:
 
     def __attrs_post_init__(self) -> None:
         self.dispatcher = Dispatcher(self._note_sent)
-        self.supervisor = Supervisor(
-            self.size, self.settings, self._take, self._begin, self._lose
-        )
+        self.supervisor = Supervisor(self.size, self.settings, self._take, self._begin, self._lose)
 
     def start(self) -> None:
         """Begins to start the workers, in the background."""
@@ -160,9 +158,7 @@ class Pool:
         """The workers that have begun, once each has or has failed to; the least busy first."""
         failures = self.supervisor.failures
         failed = len(failures)
-        while (
-            self.supervisor.begun + len(failures) < self.size or not self.dispatcher.workers
-        ):
+        while self.supervisor.begun + len(failures) < self.size or not self.dispatcher.workers:
             if len(failures) - failed >= _MOST_FAILURES:
                 text = f"no worker process can be started: {failures[-1]}"
                 raise ModelLoadError(settings.name, text)

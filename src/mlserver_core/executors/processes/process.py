@@ -110,13 +110,14 @@ class WorkerProcess:
         self._connection.send(Kind.INIT, 0, dict(greeting))
 
     def send(self, kind: Kind, call: int, body: Any = None) -> None:
-        """Sends a frame; one that is gone gets nothing.
+        """Sends a frame. What is sent to a process that is gone is lost with it.
 
         Raises:
             RuntimeFailed: ``body`` holds what cannot be sent.
         """
-        if self._connection is not None and not self._closed.is_set():
-            self._connection.send(kind, call, body)
+        if self._connection is not None:
+            with contextlib.suppress(ConnectionError):  # its end is noticed elsewhere
+                self._connection.send(kind, call, body)
 
     def check_pulse(self, most_missed: float) -> None:
         """To be called once a second: ends a process that has not beaten for too long.
