@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from mlserver_core.settings.fields import Effect, at_least, setting, url_segment
+from mlserver_core.settings.fields import Effect, above, at_least, setting, url_segment
 from mlserver_core.types import MetadataTensor
 from mlserver_core.types.converter import structure
 from mlserver_core.types.open_names import OpenNames
@@ -98,6 +98,27 @@ class ModelSettings:
     )
     predict_threads: int = setting(
         "Threads a plain def predict runs in.", default=1, validator=at_least(1)
+    )
+    max_queue_size: int | None = setting(
+        "Requests that may wait or run; unset means the server's.",
+        default=None,
+        validator=at_least(1),
+    )
+    request_timeout: float | None = setting(
+        "Seconds that an answer may take; unset means the server's.",
+        default=None,
+        validator=above(0),
+    )
+    queue_timeout: float | None = setting(
+        "Seconds that a request may wait; unset means the server's.",
+        default=None,
+        validator=above(0),
+    )
+    max_body_size: int | None = setting(
+        "Largest REST body and largest gRPC message, in bytes, decompressed; unset means the "
+        "server's.",
+        default=None,
+        validator=at_least(1),
     )
     parallel_workers: int | None = setting(
         "Worker processes of this model alone; 0 serves it in the server's own process.",

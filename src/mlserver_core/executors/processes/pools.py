@@ -59,7 +59,7 @@ class Pools:
             settings=settings,
             pool=shared.pool,
             release=partial(self._release, key),
-            timeout=self.settings.request_timeout,
+            timeout=settings.request_timeout,
         )
 
     def _choose(self, settings: ModelSettings) -> tuple[Key, int]:
