@@ -130,6 +130,11 @@ class ModelSettings:
     max_batch_time: float = setting(
         "Seconds a batch may wait.", LATER, default=0.0, validator=at_least(0)
     )
+    idempotent: bool = setting(
+        "false: a request whose worker was lost, or that was in a batch that failed, is never "
+        "run twice.",
+        default=True,
+    )
     cache_enabled: bool = setting("Cache answers of this model.", LATER, default=False)
     source: Path | None = attrs.field(default=None, eq=False)
     policy: ArtifactPolicy = attrs.field(factory=ArtifactPolicy, eq=False)

@@ -36,7 +36,7 @@ class Call:
         worker: which was asked last.
         id: under which that one knows it.
         sent: how many workers were asked.
-        lost: how many ended while they worked on it and nothing else could be blamed.
+        suspect: was it, or the batch it is of, in a worker that has ended?
     """
 
     kind: Kind
@@ -51,7 +51,7 @@ class Call:
     worker: WorkerProcess | None = None
     id: int = 0
     sent: int = 0
-    lost: int = 0
+    suspect: bool = False
 
     @property
     def merged(self) -> bool:

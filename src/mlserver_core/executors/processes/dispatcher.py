@@ -7,7 +7,7 @@ import itertools
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import attrs
 
@@ -21,7 +21,7 @@ from mlserver_core.errors import (
 from mlserver_core.executors.processes.calls import Call
 from mlserver_core.executors.processes.frames import Frame, Kind
 from mlserver_core.executors.processes.process import WorkerProcess
-from mlserver_core.executors.processes.quarantine import MOST_LOST, Quarantine
+from mlserver_core.executors.processes.quarantine import Quarantine, Verdict
 
 logger = logging.getLogger("mlserver.parallel")
 
@@ -65,14 +65,15 @@ class Dispatcher:
             RuntimeFailed: it holds what cannot be sent.
         """
         if call.request is not None and not call.merged:
-            call.lost = max(call.lost, self.quarantine.lost(call.generation, call.request))
-            if call.lost >= MOST_LOST:
+            verdict = self.quarantine.verdict(call.generation, call.request)
+            if verdict is Verdict.GUILTY:
                 raise _quarantined()
+            if call.suspect:  # one of a batch that was lost
+                self.quarantine.note(call.generation, call.request, Verdict.SUSPECT)
+            call.suspect = call.suspect or verdict is Verdict.SUSPECT
         if not self.can_serve(call.generation):
-            if call.lost and call.request is not None:
-                self.quarantine.note(call.generation, call.request, 0)
             raise _unavailable()
-        if call.lost:
+        if call.suspect:
             self._suspects.append(call)
             self._isolate()
             return
@@ -111,7 +112,7 @@ class Dispatcher:
             call.succeed(frame.body)
         if self._isolated is not None and self._isolated[0] is call:
             self._isolated = None
-        if call.lost and call.request is not None:
+        if call.suspect and call.request is not None:
             self.quarantine.clear(call.generation, call.request)
         self.pump()
 
@@ -165,9 +166,12 @@ class Dispatcher:
         while self._suspects:
             call = self._suspects.popleft()
             able = [each for each in self.workers if call.generation in each.loaded]
-            if able and not call.ended.done():
+            if self._is_guilty(call):  # by another one that is the same
+                call.fail(_quarantined())
+            elif not able:
+                call.fail(_unavailable())
+            elif not call.ended.done():
                 return call, min(able, key=lambda each: len(each.calls))
-            call.fail(_unavailable())
         return None
 
     def _free_worker(self, call: Call) -> WorkerProcess | None:
@@ -206,25 +210,32 @@ class Dispatcher:
         self.on_sent(call)
 
     def _lose_call(self, call: Call, reason: str, *, suspect: bool) -> None:
-        lost = 0
-        if suspect and call.request is not None:
-            call.lost += 1
-            if not call.merged:
-                lost = self.quarantine.note(call.generation, call.request, call.lost)
-        if lost >= MOST_LOST:
-            _log_quarantined(call)
+        if suspect and call.request is not None and not call.merged:
+            verdict = Verdict.GUILTY if call.suspect else Verdict.SUSPECT  # suspects are alone
+            self.quarantine.note(call.generation, call.request, verdict)
+            if verdict is Verdict.GUILTY:
+                logger.error(
+                    "Request %s has ended two workers and is refused from now on", call.request.id
+                )
+        call.suspect = call.suspect or suspect
         if call.ended.done():
             return
-        if lost >= MOST_LOST:
+        if self._is_guilty(call):
             call.fail(_quarantined())
         elif call.merged:
             call.fail(WorkerLost(_text(reason)))
         elif not self._may_ask_again(call):
             call.fail(Unavailable(_text(reason)))
-        elif call.lost:
+        elif call.suspect:
             self._suspects.append(call)
         else:
             self._waiting.appendleft(call)
+
+    def _is_guilty(self, call: Call) -> bool:
+        request = call.request
+        if request is None or call.merged:
+            return False
+        return self.quarantine.verdict(call.generation, request) is Verdict.GUILTY
 
     def _may_ask_again(self, call: Call) -> bool:
         unary = call.frames is None
@@ -244,11 +255,6 @@ class Dispatcher:
             call.fail(DeadlineExceeded("no worker was free within queue_timeout"))
 
 
-def outstanding(workers: Iterable[WorkerProcess], generation: int) -> int:
-    """How many calls of one load of a model the workers have not finished."""
-    return sum(call.generation == generation for each in workers for call in each.calls.values())
-
-
 def _unavailable() -> Unavailable:
     return Unavailable("no worker can serve the model right now")
 
@@ -257,14 +263,6 @@ def _quarantined() -> Quarantined:
     return Quarantined(
         "the request has ended two workers and is refused for ten minutes, or until the model is "
         "loaded anew; the server's log names it"
-    )
-
-
-def _log_quarantined(call: Call) -> None:
-    logger.error(
-        "Request %s has ended %d workers and is refused from now on",
-        call.request.id if call.request is not None else "?",
-        MOST_LOST,
     )
 
 

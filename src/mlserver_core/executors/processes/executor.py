@@ -112,7 +112,7 @@ class ProcessesExecutor:
             context=context,
             idempotent=self.settings.idempotent,
             frames=asyncio.Queue() if stream else None,
-            lost=context.lost_workers,
+            suspect=context.lost_workers > 0,
         )
 
     async def _ask(self, call: Call) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import enum
 import hashlib
 import time
 from collections import OrderedDict
@@ -15,65 +16,67 @@ from mlserver_core.types import InferenceRequest
 
 #: Seconds for which a request is remembered, unless its model is loaded anew.
 REMEMBERED = 600.0
-#: How many workers a request may end before it is refused.
-MOST_LOST = 2
 #: Requests that are remembered, over all models.
 _MOST = 10_000
 
 Key = tuple[int, bytes]
 
 
+class Verdict(enum.Enum):
+    """What is known of a request."""
+
+    #: Nothing is held against it.
+    CLEAR = "clear"
+    #: It was in a worker that has ended, perhaps beside others.
+    SUSPECT = "suspect"
+    #: It was asked alone after that, and a second worker has ended.
+    GUILTY = "guilty"
+
+
 @attrs.define(eq=False)
 class Quarantine:
-    """How many workers have ended while they worked on a request, by its content.
+    """What is known of requests that were in workers when they ended, by their content.
 
     A client that was told to try again sends the same request with another id, so what counts is
     what the model would see: inputs, parameters and requested outputs, but no headers.
     """
 
     _clock: Callable[[], float] = time.monotonic
-    _lost: OrderedDict[Key, tuple[int, float]] = attrs.field(factory=OrderedDict, init=False)
+    _known: OrderedDict[Key, tuple[Verdict, float]] = attrs.field(factory=OrderedDict, init=False)
 
     def __bool__(self) -> bool:
-        """Is anything remembered?"""
-        return bool(self._lost)
+        """Is anything held against any request?"""
+        return bool(self._known)
 
-    def lost(self, generation: int, request: InferenceRequest) -> int:
-        """How many workers the request has ended."""
-        if not self._lost:  # nearly always; the digest costs a pass over the tensors
-            return 0
+    def verdict(self, generation: int, request: InferenceRequest) -> Verdict:
+        """What is known of a request to a load of a model."""
+        if not self._known:  # nearly always; the digest costs a pass over the tensors
+            return Verdict.CLEAR
         key = generation, digest(request)
-        count, until = self._lost.get(key, (0, 0.0))
-        if count and until < self._clock():
-            del self._lost[key]
-            return 0
-        return count
+        verdict, until = self._known.get(key, (Verdict.CLEAR, 0.0))
+        if verdict is not Verdict.CLEAR and until < self._clock():
+            del self._known[key]
+            return Verdict.CLEAR
+        return verdict
 
-    def note(self, generation: int, request: InferenceRequest, lost: int) -> int:
-        """Remembers that a worker has ended; returns how many it were by now.
-
-        Args:
-            generation: the load of the model.
-            request: what the worker was asked.
-            lost: how many have ended on this call.
-        """
-        count = max(lost, self.lost(generation, request) + 1)
-        key = generation, digest(request)
-        self._lost[key] = count, self._clock() + REMEMBERED
-        self._lost.move_to_end(key)
-        while len(self._lost) > _MOST:
-            self._lost.popitem(last=False)
-        return count
+    def note(self, generation: int, request: InferenceRequest, verdict: Verdict) -> None:
+        """Remembers a verdict; a request that is guilty stays so."""
+        if self.verdict(generation, request) is not Verdict.GUILTY:
+            key = generation, digest(request)
+            self._known[key] = verdict, self._clock() + REMEMBERED
+            self._known.move_to_end(key)
+            while len(self._known) > _MOST:
+                self._known.popitem(last=False)
 
     def clear(self, generation: int, request: InferenceRequest) -> None:
         """The request has been answered, so it was not to blame."""
-        if self._lost:
-            self._lost.pop((generation, digest(request)), None)
+        if self._known:
+            self._known.pop((generation, digest(request)), None)
 
     def forget(self, generation: int) -> None:
         """The load of a model is gone."""
-        for key in [key for key in self._lost if key[0] == generation]:
-            del self._lost[key]
+        for key in [key for key in self._known if key[0] == generation]:
+            del self._known[key]
 
 
 def digest(request: InferenceRequest) -> bytes:
