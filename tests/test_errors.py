@@ -32,6 +32,7 @@ from mlserver_core.errors import (
     TooLarge,
     Unavailable,
     Unsupported,
+    WorkerLost,
     named,
     text_of,
 )
@@ -165,8 +166,10 @@ def test_text_of_each_error(error, text):
         (InvalidModelURI, ErrorCode.INVALID_REQUEST),
         (ModelParametersMissing, ErrorCode.INVALID_REQUEST),
         (Unavailable, ErrorCode.UNAVAILABLE),
+        (WorkerLost, ErrorCode.UNAVAILABLE),
         (Overloaded, ErrorCode.OVERLOADED),
         (DeadlineExceeded, ErrorCode.DEADLINE_EXCEEDED),
+        (Cancelled, ErrorCode.CANCELLED),
         (Quarantined, ErrorCode.QUARANTINED),
         (Unsupported, ErrorCode.UNSUPPORTED),
         (TooLarge, ErrorCode.TOO_LARGE),

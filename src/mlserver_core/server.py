@@ -91,23 +91,21 @@ class MLServer:
         transports: Registry[TransportFactory] = Registry("transport")
         collect_parts(self.plugins, self.runtimes, self.codecs)
         for name, registry in (
-            ("executors", executors),
             ("repositories", self._repositories),
             ("transports", transports),
         ):
             self.plugins.collect(f"mlserver_register_{name}", registry, registry=registry)
-        self.plugins.collect(
-            "mlserver_register_middlewares",
-            middlewares,
-            registry=middlewares,
-            settings=self.settings,
-        )
+        for name, each in (("executors", executors), ("middlewares", middlewares)):
+            self.plugins.collect(
+                f"mlserver_register_{name}", each, registry=each, settings=self.settings
+            )
         parts = Parts(
             runtimes=self.runtimes,
             codecs=self.codecs,
             executors=executors,
             middlewares=middlewares.in_order(),
             metrics=make_metrics(self.settings),
+            workers=self.settings.parallel_workers,
         )
         self.engine = InferenceEngine(self.settings, parts, self.plugins)
         made = {name: make(self.settings, self.engine) for name, make in transports.items().items()}

@@ -13,6 +13,7 @@ from mlserver_core.codecs.decorator import prepare
 from mlserver_core.codecs.lookup import ModelCodecs
 from mlserver_core.codecs.registration import find_marked, model_modules
 from mlserver_core.custom_handlers import CustomHandler
+from mlserver_core.engine.deadlines import take_limits
 from mlserver_core.engine.failures import Failures
 from mlserver_core.engine.implementation import find_class
 from mlserver_core.engine.model_context import ModelContext
@@ -229,6 +230,7 @@ async def load(
         ModelLoadError: says why; the cause has the traceback.
         CancelledError: the caller was cancelled, or the runtime raised it.
     """
+    take_limits(model_settings, settings)
     model_settings.policy = ArtifactPolicy(
         allow_pickle=settings.allow_pickle and model_settings.allow_pickle is not False,
         trusted_types=tuple(settings.trusted_types),
