@@ -226,6 +226,14 @@ class DeadlineExceeded(MLServerError):
 
 
 @attrs.define(eq=False, slots=False)
+class Cancelled(MLServerError):
+    """The caller has gone away, so that there is no answer; nobody has to act."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.CANCELLED
+    message: str
+
+
+@attrs.define(eq=False, slots=False)
 class Quarantined(MLServerError):
     """The request has ended two workers; the author of the runtime must act."""
 

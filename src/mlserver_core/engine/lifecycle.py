@@ -212,8 +212,19 @@ class LiveModel:
                 self.context.space.close()
 
 
-async def load(model_settings: ModelSettings, parts: Parts, settings: Settings) -> LiveModel:
+async def load(
+    model_settings: ModelSettings,
+    parts: Parts,
+    settings: Settings,
+    metrics: ModelMetrics | None = None,
+) -> LiveModel:
     """Makes a model and runs its ``load``. What fails leaves nothing behind.
+
+    Args:
+        model_settings: of the model.
+        parts: of the server.
+        settings: of the server.
+        metrics: what is counted of the model; None for what the metrics of ``parts`` say.
 
     Raises:
         ModelLoadError: says why; the cause has the traceback.
@@ -228,7 +239,9 @@ async def load(model_settings: ModelSettings, parts: Parts, settings: Settings) 
     if model_settings.folder is not None and _executor_name(model_settings, parts) != WORKERS:
         space = ModuleSpace(model_settings.folder)
         space.open()
-    live = LiveModel(model_settings, ModelContext(space, _metrics_of(model_settings, parts)))
+    counted = metrics or _metrics_of(model_settings, parts)
+    label = ":".join(filter(None, (model_settings.name, model_settings.version)))
+    live = LiveModel(model_settings, ModelContext(space, counted, label))
     try:
         await live.bring_up(parts, settings)
     except BaseException as error:

@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Any
 
@@ -16,7 +16,7 @@ from mlserver_core.errors import DeadlineExceeded
 from mlserver_core.executors.inline import InlineExecutor
 from mlserver_core.executors.interfaces import ModelSource
 from mlserver_core.executors.thread_queue import ThreadQueue
-from mlserver_core.types.context import current_request
+from mlserver_core.types.context import RequestContext, current_request
 
 #: How the threads of models are called; the model's name follows.
 THREAD_PREFIX = "mlserver-model-"
@@ -32,7 +32,7 @@ class ThreadsExecutor(InlineExecutor):
     """
 
     _queue: ThreadQueue | None = attrs.field(default=None, init=False)
-    _calls: set[Future[Any]] = attrs.field(factory=set, init=False)
+    _calls: dict[Future[Any], RequestContext | None] = attrs.field(factory=dict, init=False)
 
     async def load(self, source: ModelSource) -> Any:
         """Makes the model, whose imports may take long, in its thread and runs its ``load``."""
@@ -42,7 +42,12 @@ class ThreadsExecutor(InlineExecutor):
     async def idle(self) -> None:
         """Waits for the threads that work for callers who have left."""
         while calls := list(self._calls):
-            await asyncio.wait([asyncio.wrap_future(call) for call in calls])
+            await _ended(calls)
+
+    async def idle_for(self, request: RequestContext) -> None:
+        """Waits for the threads that work for one request, whose caller has left."""
+        while calls := [call for call, caller in list(self._calls.items()) if caller is request]:
+            await _ended(calls)
 
     async def unload(self) -> None:
         """Runs the model's ``unload``, in a thread of its own: a call may never end."""
@@ -67,10 +72,13 @@ class ThreadsExecutor(InlineExecutor):
             )
         context = contextvars.copy_context()  # the model's module space among others
         call = self._queue.submit(context.run, _guarded, function, *arguments)
-        self._calls.add(call)
-        call.add_done_callback(self._calls.discard)
+        self._calls[call] = current_request.get()
+        call.add_done_callback(self._forget)
         result = await self._result_of(call)
         return await result if inspect.isawaitable(result) else result
+
+    def _forget(self, call: Future[Any]) -> None:
+        del self._calls[call]
 
     async def _result_of(self, call: Future[Any]) -> Any:
         """What a call returns; raises DeadlineExceeded if it has not begun in time."""
@@ -93,6 +101,13 @@ class ThreadsExecutor(InlineExecutor):
             ) from None
         finally:
             timer.cancel()
+
+
+async def _ended(calls: Iterable[Future[Any]]) -> None:
+    """Returns when calls have ended; what they raise is for those who wait for their results."""
+    done, _ = await asyncio.wait([asyncio.wrap_future(call) for call in calls])
+    for call in done:
+        call.cancelled() or call.exception()
 
 
 def _guarded(function: Callable[..., Any], *arguments: Any) -> Any:
