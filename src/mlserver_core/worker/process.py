@@ -99,7 +99,7 @@ def make_parts(settings: Settings) -> Parts:
     executors: Registry[ExecutorFactory] = Registry("executor")
     codecs = Codecs()
     collect_parts(plugins, runtimes, codecs)
-    plugins.collect("mlserver_register_executors", executors, registry=executors)
+    plugins.collect("mlserver_register_executors", executors, registry=executors, settings=settings)
     return Parts(runtimes=runtimes, codecs=codecs, executors=executors)
 
 

@@ -249,7 +249,7 @@ class Pool:
             if frame.body["generation"] in worker.loaded:
                 worker.loaded[frame.body["generation"]] = frame.body["ready"]
         elif kind is Kind.LOG:
-            logs.handle(frame.body)
+            logs.emit(frame.body)
         elif kind is Kind.METRICS:
             self._count(frame.body)
 

@@ -101,7 +101,7 @@ class Supervisor:
 
     async def _live(self, worker: WorkerProcess) -> str:
         """The life of one worker; returns what it ended of."""
-        greeting = {"settings": self.settings, "levels": logs.levels_now()}
+        greeting = {"settings": self.settings, "levels": logs.levels()}
         begin = asyncio.ensure_future(self._begin(worker))
         self._processes.add(worker)
         try:
