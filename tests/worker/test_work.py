@@ -1,10 +1,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
-
-from mlserver_core.errors import MLServerError, RuntimeFailed, Unavailable
-from mlserver_core.executors.processes.frames import Kind
 
 DOUBLES = """
 import helpers

@@ -77,6 +77,9 @@ class ThreadsExecutor(InlineExecutor):
         result = await self._result_of(call)
         return await result if inspect.isawaitable(result) else result
 
+    def _forget(self, call: Future[Any]) -> None:
+        del self._calls[call]
+
     async def _result_of(self, call: Future[Any]) -> Any:
         """What a call returns; raises DeadlineExceeded if it has not begun in time."""
         request = current_request.get()
@@ -98,9 +101,6 @@ class ThreadsExecutor(InlineExecutor):
             ) from None
         finally:
             timer.cancel()
-
-    def _forget(self, call: Future[Any]) -> None:
-        del self._calls[call]
 
 
 async def _ended(calls: Iterable[Future[Any]]) -> None:

@@ -25,7 +25,7 @@ logger = logging.getLogger("mlserver.parallel")
 #: current folder would otherwise stand in for the interpreter's own.
 _BOOT = (
     "import sys; sys.path.pop(0); import json; sys.path[:] = json.loads(sys.argv.pop(1)); "
-    "from mlserver_core.worker.__main__ import main; main()"
+    "from mlserver_core.worker.process import run; run(*map(int, sys.argv[1:]))"
 )
 #: Seconds that a process may take to be gone once its connection is, and the other way round.
 _LINGER = 0.5
