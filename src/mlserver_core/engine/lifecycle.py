@@ -64,6 +64,7 @@ class Parts:
         middlewares: what stands around inference, outermost first.
         metrics: what the server counts; None when it counts nothing.
         workers: how many processes a model lives in that does not say it itself; 0 for this one.
+            None in a worker: there every model lives in this process, whatever it says.
     """
 
     runtimes: Registry[str]
@@ -71,7 +72,7 @@ class Parts:
     executors: Registry[ExecutorFactory]
     middlewares: Sequence[MiddlewareFactory] = ()
     metrics: Metrics | None = None
-    workers: int = 0
+    workers: int | None = 0
 
 
 @attrs.define(eq=False)
@@ -287,6 +288,8 @@ def _executor_name(settings: ModelSettings, parts: Parts) -> str:
     own ``executor`` then says how it runs.
     """
     name = settings.executor
+    if parts.workers is None:
+        return name if name in LOCAL_EXECUTORS else DEFAULT_EXECUTOR
     if name is not None and name not in LOCAL_EXECUTORS:
         return name
     workers = parts.workers if settings.parallel_workers is None else settings.parallel_workers
