@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 
 import numpy as np
+import pytest
 
 DOUBLES = """
 import helpers
