@@ -32,7 +32,7 @@ class ModelMetrics:
         """Notes how many calls a worker has been given and not finished."""
 
     def taken(self) -> Collection[str]:
-        """Names that no series of another custom metric can have, since they are there."""
+        """Names that no custom metric can have."""
         return ()
 
     def observe(self, name: str, description: str, value: SupportsFloat) -> None:
