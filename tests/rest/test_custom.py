@@ -477,9 +477,7 @@ def test_of_two_models_with_one_path_the_second_does_not_load(
     serve, model_folder, tmp_path, call, workers
 ):
     for name in ("one", "two"):
-        model_folder(
-            name, SAME_PATH, implementation="models.Model", parallel_workers=workers
-        )
+        model_folder(name, SAME_PATH, implementation="models.Model", parallel_workers=workers)
     server = serve(tmp_path, "--set", "on_load_error=serve")
     items = json.loads(call(server, "POST", "/v2/repository/index", {})[2])
     loaded, refused = sorted(items, key=lambda item: item["state"])

@@ -389,9 +389,7 @@ def test_a_setting_whose_feature_is_not_built_yet_warns_even_when_strict(server)
     loaded = server.load({"kafka_enabled": True}, strict=True)
 
     assert loaded.value.kafka_enabled is True
-    assert loaded.warnings == (
-        f"{server.file}: kafka_enabled: has no effect yet in this version",
-    )
+    assert loaded.warnings == (f"{server.file}: kafka_enabled: has no effect yet in this version",)
 
 
 def test_the_warning_names_the_variable(server):

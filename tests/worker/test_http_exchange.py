@@ -11,7 +11,7 @@ import zlib
 
 import pytest
 
-MODEL = '''
+MODEL = """
 import asyncio
 import json
 import pathlib
@@ -115,7 +115,7 @@ class Model(MLModel):
         error.set_cookie("a", "1")
         error.set_cookie("b", "2")
         raise error
-'''
+"""
 
 
 @pytest.fixture(scope="module", params=[0, 1], ids=["in-process", "in-a-worker"])
