@@ -123,12 +123,14 @@ def server(served, request):
     return served({"m": MODEL}, request.param)
 
 
-def connect(server):
-    return http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=30)
+@pytest.fixture
+def connection(server):
+    connected = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=30)
+    yield connected
+    connected.close()
 
 
-def test_request_says_what_the_client_sent(server):
-    connection = connect(server)
+def test_request_says_what_the_client_sent(connection):
     path = "/facts/a%2Fb%20c?q=1&q2=%C3%BC&q3="
     connection.putrequest("PUT", path, skip_host=True)
     for name, value in [
@@ -198,8 +200,7 @@ def test_answer_that_a_handler_writes_itself_comes_whole(server, call):
     assert body == b"".join(f"{number};".encode() * 1000 for number in range(5))
 
 
-def test_piece_goes_out_before_the_next_is_written(server, call):
-    connection = connect(server)
+def test_piece_goes_out_before_the_next_is_written(server, connection, call):
     connection.request("GET", "/stepwise")
     answer = connection.getresponse()
     assert answer.read(3) == b"one"
@@ -208,8 +209,7 @@ def test_piece_goes_out_before_the_next_is_written(server, call):
 
 
 @pytest.mark.parametrize("how", ["raised", "failed", "returned"])
-def test_failure_in_the_middle_closes_the_connection(server, how):
-    connection = connect(server)
+def test_failure_in_the_middle_closes_the_connection(server, connection, how):
     connection.request("GET", f"/breaks/{how}")
     answer = connection.getresponse()
     assert answer.status == 200
