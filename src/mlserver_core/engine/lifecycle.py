@@ -103,6 +103,11 @@ class LiveModel:
             raise RuntimeError(f"model {self.settings.name!r} is not loaded")
         return self._serving
 
+    @property
+    def remote(self) -> bool:
+        """Does it live in other processes?"""
+        return isinstance(self.executor, RemoteExecutor)
+
     async def bring_up(self, parts: Parts, settings: Settings) -> None:
         """Makes the model, runs its ``load`` and puts together what answers requests.
 
