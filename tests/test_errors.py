@@ -9,6 +9,7 @@ import pytest
 
 from mlserver_core import errors
 from mlserver_core.errors import (
+    Cancelled,
     CodecError,
     DeadlineExceeded,
     ErrorCode,
