@@ -14,6 +14,9 @@ from mlserver_core.executors.processes.sending import SendQueue, encode_frame
 
 logger = logging.getLogger("mlserver")
 
+#: The other side is gone; what it sent before that is still to be read, and then its end.
+_GONE = (BrokenPipeError, ConnectionResetError)
+
 
 class Connection:
     """One end of a socket pair. It belongs to the event loop it is made in.
@@ -102,9 +105,10 @@ class Connection:
         try:
             self._queue.write()
         except OSError as error:
-            # What the other side sent before it went is still to be read, and then its end.
             self._broken = error
             self._stop_writing()
+            if not isinstance(error, _GONE):
+                self._loop.call_soon(self.close, error)
             return
         if not self._queue.size:
             self._end_waiting()

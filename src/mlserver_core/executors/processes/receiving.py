@@ -7,6 +7,7 @@ import os
 import socket
 from collections import deque
 
+from mlserver_core.errors import MLServerError
 from mlserver_core.executors.processes.frames import (
     HEADER_SIZE,
     BrokenFrame,
@@ -17,14 +18,17 @@ from mlserver_core.executors.processes.frames import (
 from mlserver_core.executors.processes.shared_memory import map_shared
 from mlserver_core.executors.processes.values import unpack
 
-#: Bytes that are read in one turn of the event loop.
+#: Bytes that are read in one turn of the event loop, at most.
 _TURN = 64 * 1024
+#: Bytes of the buffer, with room for any frame that is not large.
+_BUFFER = 256 * 1024
 #: Descriptors that one read may bring. Linux brings those of one ``sendmsg``, which is one.
 _MOST_DESCRIPTORS = 64
 _INT = array.array("i").itemsize
+#: Linux can close them in children from the first moment on.
 _FLAGS = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
-#: What ``unpack`` raises for bytes that are none of its own.
-_MISFITS = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
+#: What ``unpack`` raises for bytes that it cannot make a value of.
+_MISFITS = (ValueError, TypeError, LookupError, AttributeError, RecursionError, MLServerError)
 
 
 class FrameReader:
@@ -32,7 +36,7 @@ class FrameReader:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._buffer = bytearray(_TURN)
+        self._buffer = bytearray(_BUFFER)
         self._start = self._end = 0
         self._descriptors: deque[int] = deque()
 
@@ -44,7 +48,7 @@ class FrameReader:
             BrokenFrame: a descriptor was lost.
         """
         self._make_room()
-        view = memoryview(self._buffer)[self._end :]
+        view = memoryview(self._buffer)[self._end : self._end + _TURN]
         try:
             count, ancillary, flags, _ = self._sock.recvmsg_into(
                 [view], socket.CMSG_SPACE(_MOST_DESCRIPTORS * _INT), _FLAGS
@@ -108,16 +112,21 @@ class FrameReader:
                 received = array.array("i")
                 received.frombytes(data[: len(data) - len(data) % _INT])
                 for descriptor in received:
-                    os.set_inheritable(descriptor, False)
                     self._descriptors.append(descriptor)
+                    if not _FLAGS:
+                        os.set_inheritable(descriptor, False)
 
     def _make_room(self) -> None:
-        """Moves what is left to the front, and grows for a frame larger than the buffer."""
+        """Makes room for one turn. The buffer grows with what came and not with what a header
+        says, and is given back after a large frame.
+        """
         left = self._end - self._start
-        if not left:
-            self._start = self._end = 0
-        elif self._end == len(self._buffer):
-            size = len(self._buffer) * 2 if left == len(self._buffer) else _TURN
-            grown = bytearray(max(size, left + 1))
-            grown[:left] = memoryview(self._buffer)[self._start : self._end]
-            self._buffer, self._start, self._end = grown, 0, left
+        if not left and len(self._buffer) > _BUFFER:
+            self._buffer = bytearray(_BUFFER)
+        if left and len(self._buffer) - self._end >= _TURN:
+            return
+        kept = self._buffer[self._start : self._end]
+        if left > len(self._buffer) - _TURN:
+            self._buffer = bytearray(2 * len(self._buffer))
+        self._buffer[:left] = kept
+        self._start, self._end = 0, left
