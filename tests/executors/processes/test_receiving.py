@@ -3,6 +3,7 @@
 import array
 import os
 import socket
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -158,12 +159,12 @@ def test_shared_memory_of_another_size_is_refused(pair):
 
 def test_descriptors_without_a_frame_are_closed(pair):
     ours, reader = pair
-    before = len(os.listdir("/dev/fd"))
+    before = sum(1 for _ in Path("/dev/fd").iterdir())
     send_shared(ours, header(metadata=5, shared=True)[:-1], b"12345")
     reader.receive()
-    assert len(os.listdir("/dev/fd")) == before + 1
+    assert sum(1 for _ in Path("/dev/fd").iterdir()) == before + 1
     reader.close()
-    assert len(os.listdir("/dev/fd")) == before
+    assert sum(1 for _ in Path("/dev/fd").iterdir()) == before
 
 
 def test_descriptors_that_came_are_not_inherited(pair):

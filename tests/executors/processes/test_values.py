@@ -151,7 +151,7 @@ def test_relatives_of_plain_values_become_plain(value, plain):
 @pytest.mark.parametrize(
     "value",
     [
-        {1: "a", None: "b", 2.5: "c", True: "d"} | {"e": 1},
+        {1: "a", None: "b", 2.5: "c", False: "d", "e": 1},
         {"$": "integer", "v": "0xff"},
         {"$": {"$": [1]}},
         [{"v": 1}],
