@@ -17,7 +17,7 @@ import uvloop
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlserver_core.errors import RuntimeFailed
+from mlserver_core.errors import RuntimeFailed, Unavailable
 from mlserver_core.executors.processes.connection import Connection
 from mlserver_core.executors.processes.frames import BrokenFrame, Frame, Kind
 from mlserver_core.types import InferenceRequest, RequestInput
@@ -414,6 +414,30 @@ def test_limits_of_the_other_process_cost_time_and_no_answers(run, name, value):
                 sent = np.full(LARGE, index, np.uint8)
                 end.send(Kind.PREDICT, index, sent)
                 assert np.array_equal((await end.frames.get()).body, sent)
+
+    run(exchange())
+
+
+NO_DESCRIPTORS = """
+def make(connection):
+    limit(resource.RLIMIT_NOFILE, 0)
+    return lambda frame: connection.send(Kind.RESULT, frame.call, frame.body)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits are not kept everywhere")
+def test_a_process_without_any_descriptor_left_refuses_large_calls_and_answers_others(run):
+    async def exchange():
+        with open_child(NO_DESCRIPTORS) as (end, _):
+            large = np.zeros(LARGE)
+            for index, body in enumerate([1, large, 2, large, large, 3]):
+                end.send(Kind.PREDICT, index, body)
+            frames = [await end.frames.get() for _ in range(6)]
+            assert [frame.call for frame in frames] == list(range(6))
+            assert [frame.body for frame in frames if frame.kind is Kind.RESULT] == [1, 2, 3]
+            errors = [frame.body for frame in frames if frame.kind is Kind.ERROR]
+            assert [type(error) for error in errors] == [Unavailable] * 3
+            assert "open files" in str(errors[0])
 
     run(exchange())
 

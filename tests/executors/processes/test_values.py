@@ -2,6 +2,7 @@
 
 import math
 import string
+import sys
 from collections import OrderedDict
 from types import MappingProxyType
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from mlserver_core.errors import RuntimeFailed
+from mlserver_core.executors.processes import packing
 from mlserver_core.executors.processes.values import pack, unpack
 from mlserver_core.types import Datatype
 from mlserver_core.types.datatypes import to_dtype
@@ -191,6 +193,24 @@ def nest(depth):
 def test_what_has_no_form_is_named_with_its_place(value, text):
     with pytest.raises(RuntimeFailed, match=f"^{text}$"):
         pack(value)
+
+
+@pytest.fixture
+def without_ml_dtypes(monkeypatch):
+    def forget():
+        packing._to_dtype.cache_clear()
+        to_dtype.cache_clear()
+
+    yield lambda: (forget(), monkeypatch.setitem(sys.modules, "ml_dtypes", None))
+    forget()
+
+
+def test_bfloat16_passes_through_a_process_that_does_not_know_it(without_ml_dtypes):
+    metadata, buffers = pack(np.arange(3).astype(ml_dtypes.bfloat16))
+    without_ml_dtypes()
+    came = unpack(metadata, bytearray(b"".join(buffers)))
+    assert came.shape == (3,)
+    assert came.tobytes() == b"".join(buffers)
 
 
 def test_arrays_that_came_share_no_memory():

@@ -10,6 +10,7 @@ from typing import Any
 
 from mlserver_core.executors.processes.frames import BrokenFrame, Frame, Kind
 from mlserver_core.executors.processes.receiving import FrameReader
+from mlserver_core.executors.processes.refusals import Unread, replace_unread
 from mlserver_core.executors.processes.sending import SendQueue, encode_frame
 
 logger = logging.getLogger("mlserver")
@@ -140,6 +141,11 @@ class Connection:
 
     def _deliver(self, frame: Frame) -> None:
         try:
+            if isinstance(frame.body, Unread):
+                replacement = replace_unread(frame, self.send)
+                if replacement is None:
+                    return
+                frame = replacement
             self._on_frame(frame)
         except Exception as error:
             logger.exception("A frame %s could not be handled", frame.kind.name)
