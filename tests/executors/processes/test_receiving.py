@@ -76,6 +76,16 @@ def test_many_frames_of_many_sizes_come_in_order_whatever_the_cuts(pair):
     assert [frame.body for frame in frames] == [bytes([i]) * n for i, n in enumerate(sizes)]
 
 
+def test_an_array_stays_as_it_came_when_the_buffer_is_used_again(pair):
+    ours, reader = pair
+    arrays = []
+    for index in range(5):
+        ours.sendall(encode(index, np.full(10, index)))
+        reader.receive()
+        arrays += [frame.body for frame in read_all(reader)]
+    assert [array.tolist() for array in arrays] == [[index] * 10 for index in range(5)]
+
+
 def test_nothing_to_read_is_no_end(pair):
     _, reader = pair
     assert reader.receive()
