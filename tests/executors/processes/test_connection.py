@@ -1,5 +1,6 @@
 """Frames between two ends of a socket pair, on both event loops."""
 
+import array
 import asyncio
 import contextlib
 import gc
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 from mlserver_core.errors import RuntimeFailed, Unavailable
 from mlserver_core.executors.processes.connection import Connection
 from mlserver_core.executors.processes.frames import BrokenFrame, Frame, Kind
+from mlserver_core.executors.processes.sending import encode_frame
 from mlserver_core.types import InferenceRequest, RequestInput
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
@@ -141,13 +143,13 @@ def test_large_frames_in_both_directions_at_once_do_not_block_each_other(run):
 def test_an_array_may_be_used_again_as_soon_as_send_has_returned(run, size):
     async def exchange():
         with open_pair() as (left, right):
-            array = np.zeros(size, np.uint8)
+            sent = np.zeros(size, np.uint8)
             count = 0
             while left.connection.pending_bytes < 4 * size or count < 200:
-                array[:] = count % 256
-                left.send(Kind.PREDICT, count, array)
+                sent[:] = count % 256
+                left.send(Kind.PREDICT, count, sent)
                 count += 1
-            array[:] = 255
+            sent[:] = 255
             for index in range(count):
                 frame = await right.frames.get()
                 assert (frame.body == index % 256).all()
@@ -161,15 +163,15 @@ def test_what_is_queued_keeps_nothing_of_the_sender_alive(run, size):
         with open_end() as (_, end):
             while not end.connection.pending_bytes:
                 end.send(Kind.PREDICT, 1, bytes(1000))
-            array = np.zeros(size, np.uint8)
+            sent = np.zeros(size, np.uint8)
             request = InferenceRequest(
-                inputs=[RequestInput(name="x", shape=[size], datatype="UINT8", data=array)]
+                inputs=[RequestInput(name="x", shape=[size], datatype="UINT8", data=sent)]
             )
-            alive = weakref.ref(array)
+            alive = weakref.ref(sent)
             pending = end.connection.pending_bytes
             end.send(Kind.PREDICT, 2, request)
             assert end.connection.pending_bytes > pending + size
-            del array, request
+            del sent, request
             gc.collect()
             assert alive() is None
 
@@ -189,6 +191,21 @@ def test_closing_gives_back_every_descriptor_of_either_side(run):
             await right.closed
             while not right.frames.empty():
                 right.frames.get_nowait()
+        assert count_descriptors() == before
+
+    run(exchange())
+
+
+def test_closing_gives_back_the_descriptor_of_half_a_frame(run):
+    async def exchange():
+        before = count_descriptors()
+        with open_end() as (ours, end):
+            frame = encode_frame(Kind.PREDICT, 1, np.zeros(LARGE))
+            rights = array.array("i", [frame.descriptor])
+            ours.sendmsg([frame.data[:-1]], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+            frame.close()
+            ours.close()
+            assert isinstance(await end.closed, BrokenFrame)
         assert count_descriptors() == before
 
     run(exchange())
