@@ -213,6 +213,12 @@ def test_bfloat16_passes_through_a_process_that_does_not_know_it(without_ml_dtyp
     assert came.tobytes() == b"".join(buffers)
 
 
+def test_arrays_behind_bytes_of_an_odd_length_are_aligned():
+    came = carry([b"1", np.arange(4.0), b"123", np.arange(4.0)])
+    assert came[1].flags.aligned
+    assert came[3].flags.aligned
+
+
 def test_arrays_that_came_share_no_memory():
     one, other = carry([np.zeros(3, np.uint8), np.zeros(3, np.uint8)])
     one[:] = 7
