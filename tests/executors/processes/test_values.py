@@ -213,6 +213,11 @@ def test_bfloat16_passes_through_a_process_that_does_not_know_it(without_ml_dtyp
     assert came.tobytes() == b"".join(buffers)
 
 
+def test_many_bytes_are_few_pieces():
+    _, buffers = pack([b"a"] * 10_000)
+    assert len(buffers) < 10
+
+
 def test_arrays_behind_bytes_of_an_odd_length_are_aligned():
     came = carry([b"1", np.arange(4.0), b"123", np.arange(4.0)])
     assert came[1].flags.aligned
