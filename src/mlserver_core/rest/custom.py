@@ -15,9 +15,11 @@ from mlserver_core.engine.engine import InferenceEngine
 from mlserver_core.engine.route_table import Route, RouteMatch
 from mlserver_core.errors import RuntimeFailed
 from mlserver_core.rest.binding import Plan, make_plan
+from mlserver_core.rest.body import body_limit
 from mlserver_core.rest.health import to_json
 from mlserver_core.rest.infer import context_of, take_headers
 from mlserver_core.rest.keys import ENGINE, MATCHED
+from mlserver_core.rest.open_calls import OPEN_CALLS
 from mlserver_core.rest.openapi.document import CustomPath
 from mlserver_core.rest.request_id import request_id
 from mlserver_core.types import InferenceResponse
@@ -59,7 +61,9 @@ async def _call(request: web.Request, match: RouteMatch) -> web.StreamResponse:
     context = context_of(request)
     context.request_id = request_id(request)
     bind = partial(plan.bind, request, match.variables)
-    result = await request.app[ENGINE].call_route(route, bind, context, _PASSING)
+    request._client_max_size = body_limit(request)  # noqa: SLF001  # for handlers that read it
+    with request.app[OPEN_CALLS]:
+        result = await request.app[ENGINE].call_route(route, bind, context, _PASSING)
     if isinstance(result, InferenceResponse) and not result.model_name:
         result = result.model_copy(update={"model_name": route.model})
     answer = to_answer(result)
