@@ -603,13 +603,9 @@ async def test_signals_stop_the_server_where_it_is_asked_to_listen_to_them(make,
     caplog.set_level("INFO", "mlserver")
     server = make()
     server.stop_on_signals()
-    try:
-        await server.startup([model()])
-        signal.raise_signal(number)
-        await asyncio.wait_for(server.wait_stopped(), LONG)
-    finally:
-        for each in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().remove_signal_handler(each)
+    await server.startup([model()])
+    signal.raise_signal(number)
+    await asyncio.wait_for(server.wait_stopped(), LONG)
     assert f"Stopping on {number.name}" in caplog.messages
 
 

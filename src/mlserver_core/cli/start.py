@@ -21,6 +21,9 @@ from mlserver_core.server import MLServer
 from mlserver_core.settings import Settings
 from mlserver_core.settings.loading import Loaded, load_settings
 
+#: Seconds that what is cancelled at the end may take.
+_PATIENCE = 1.0
+
 logger = logging.getLogger("mlserver")
 
 
@@ -49,7 +52,7 @@ def start(
     assignments: tuple[str, ...],
     strict: bool,
 ) -> None:
-    """Serve the models in FOLDER until SIGTERM or SIGINT.
+    """Serve the models in FOLDER until SIGTERM or SIGINT; a second signal ends it at once.
 
     FOLDER may be a URI whose scheme a repository plugin reads; settings.json is then looked for
     in the current folder.
@@ -96,6 +99,7 @@ def _serve(loaded: Loaded[Settings], plugins: PluginManager, strict: bool) -> in
         server = MLServer(loaded.value, plugins=plugins, strict=strict)
         server.stop_on_signals()
         await server.start()
+        await _end_tasks()
 
     _run(serve())
     return 0
@@ -111,13 +115,29 @@ def _run(coroutine: Coroutine[Any, Any, None]) -> None:
         uvloop.run(coroutine)
 
 
+async def _end_tasks() -> None:
+    """Ends what models have left in the event loop, which would wait for it for ever; and where
+    a model does not let itself be cancelled, the process.
+    """
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    if left and (await asyncio.wait(left, timeout=_PATIENCE))[1]:
+        logger.warning("A model does not let its work be cancelled; the process ends without it")
+        _exit(0)
+
+
 def _end(code: int) -> None:
     """Ends the process, also where a model's thread never returns."""
     stuck = [thread for thread in threading.enumerate() if thread.name.startswith(THREAD_PREFIX)]
     for thread in stuck:
         thread.join(0.1)
     if any(thread.is_alive() for thread in stuck):
-        logging.shutdown()
-        sys.stdout.flush()
-        os._exit(code)
+        _exit(code)
     sys.exit(code)
+
+
+def _exit(code: int) -> None:
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(code)
