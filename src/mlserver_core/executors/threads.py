@@ -61,6 +61,10 @@ class ThreadsExecutor(InlineExecutor):
     async def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         if inspect.iscoroutinefunction(function):
             return await function(*arguments)
+        result = await self._result_of(self._start(function, *arguments))
+        return await result if inspect.isawaitable(result) else result
+
+    def _start(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         if self._queue is None:
             self._queue = ThreadQueue(
                 self.settings.predict_threads, THREAD_PREFIX + self.settings.name
@@ -69,8 +73,7 @@ class ThreadsExecutor(InlineExecutor):
         call = self._queue.submit(context.run, _guarded, function, *arguments)
         self._calls.add(call)
         call.add_done_callback(self._calls.discard)
-        result = await self._result_of(call)
-        return await result if inspect.isawaitable(result) else result
+        return call
 
     async def _result_of(self, call: Future[Any]) -> Any:
         """What a call returns; raises DeadlineExceeded if it has not begun in time."""
