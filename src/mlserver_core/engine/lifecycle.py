@@ -63,6 +63,7 @@ class Parts:
         middlewares: what stands around inference, outermost first.
         metrics: what the server counts; None when it counts nothing.
         workers: how many processes a model lives in that does not say it itself; 0 for this one.
+        batching: are requests merged here? Not in a worker, whose server has done it.
     """
 
     runtimes: Registry[str]
@@ -71,6 +72,7 @@ class Parts:
     middlewares: Sequence[MiddlewareFactory] = ()
     metrics: Metrics | None = None
     workers: int = 0
+    batching: bool = True
 
 
 @attrs.define(eq=False)
@@ -113,6 +115,7 @@ class LiveModel:
             executor=self._executor(),
             context=self.context,
             failures=Failures(self.settings, settings.error_detail),
+            slots=self.settings.predict_threads if parts.batching else 0,
         )
         middlewares = [make_middleware(self.settings) for make_middleware in parts.middlewares]
         infer = compose(surroundings, middlewares)
