@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from mlserver_core.engine.batching.batcher import Batcher
 from mlserver_core.errors import DeadlineExceeded, RuntimeFailed, Unavailable
@@ -58,32 +58,34 @@ class Call:
     answer: asyncio.Future
 
 
-MOVES = st.one_of(
-    st.tuples(
-        st.just("submit"),
-        st.fixed_dictionaries(
-            {
-                # Below 0: of a request that agrees with no other.
-                "rows": st.sampled_from([1, 1, 1, 2, 2, 3, SIZE, SIZE + 1, -1]),
-                "key": st.integers(0, 1),
-                "poison": st.sampled_from([False, False, False, True]),
-                "seconds": st.none() | st.floats(0.5, 15),
-                "queue_seconds": st.none() | st.floats(0.5, 15),
-            }
+SUBMIT = st.fixed_dictionaries(
+    {
+        # Below 0: of a request that agrees with no other.
+        "rows": st.sampled_from([1, 1, 1, 2, 2, 3, SIZE, SIZE + 1, -1]),
+        "key": st.sampled_from([0, 0, 0, 1]),
+        "poison": st.sampled_from([False, False, False, False, True]),
+        "seconds": st.none() | st.floats(0.5, 15),
+        "queue_seconds": st.none() | st.floats(0.5, 15),
+    }
+)
+ANSWER = st.fixed_dictionaries(
+    {
+        "choice": st.integers(0, 99),
+        "outcome": st.sampled_from(
+            ["good", "good", "good", "failed", "gone", "bad rows", "cancelled"]
         ),
-    ),
-    st.tuples(st.just("leave"), st.fixed_dictionaries({"choice": st.integers(0, 99)})),
-    st.tuples(
-        st.just("answer"),
-        st.fixed_dictionaries(
-            {
-                "choice": st.integers(0, 99),
-                "outcome": st.sampled_from(
-                    ["good", "good", "good", "failed", "gone", "bad rows", "cancelled"]
-                ),
-            }
-        ),
-    ),
+    }
+)
+#: Methods of the machine, and what they are called with.
+MOVES = st.sampled_from(["submit", "submit", "submit", "leave", "answer", "answer"]).flatmap(
+    lambda kind: st.tuples(
+        st.just(kind),
+        {
+            "submit": SUBMIT,
+            "leave": st.fixed_dictionaries({"choice": st.integers(0, 99)}),
+            "answer": ANSWER,
+        }[kind],
+    )
 )
 
 
@@ -97,22 +99,7 @@ class Batching(RuleBasedStateMachine):
         self.loop = SteppedLoop()
         self.asked = []
         self.calls = []
-        self.batcher = None
-
-    def start(self, slots, when_idle, idempotent):
-        self.batcher = Batcher(
-            settings=ModelSettings(
-                name="m",
-                implementation="echo",
-                max_batch_size=SIZE,
-                max_batch_time=SECONDS,
-                batch_when_idle=when_idle,
-                idempotent=idempotent,
-            ),
-            slots=slots,
-            clock=self.loop.time,
-            infer=self.model,
-        )
+        self.given_up = set()
 
     async def model(self, request, context):
         values = request.inputs[0].data.root
@@ -139,13 +126,27 @@ class Batching(RuleBasedStateMachine):
         output = ResponseOutput(name="y", shape=shape, datatype="INT64", data=data)
         return InferenceResponse(model_name="m", id=request.id, outputs=[output])
 
-    @precondition(lambda self: self.batcher is None)
-    @rule(slots=st.integers(1, 2), when_idle=st.booleans(), idempotent=st.booleans())
+    @initialize(
+        slots=st.sampled_from([1, 1, 2]),
+        when_idle=st.sampled_from([True, True, False]),
+        idempotent=st.sampled_from([True, True, False]),
+    )
     def set_up(self, slots, when_idle, idempotent):
-        self.start(slots, when_idle, idempotent)
+        self.batcher = Batcher(
+            settings=ModelSettings(
+                name="m",
+                implementation="echo",
+                max_batch_size=SIZE,
+                max_batch_time=SECONDS,
+                batch_when_idle=when_idle,
+                idempotent=idempotent,
+            ),
+            slots=slots,
+            clock=self.loop.time,
+            infer=self.model,
+        )
 
-    @precondition(lambda self: self.batcher is not None)
-    @rule(moves=st.lists(st.tuples(MOVES, st.integers(0, 4)), min_size=1, max_size=5))
+    @rule(moves=st.lists(st.tuples(MOVES, st.integers(0, 4)), min_size=4, max_size=16))
     def move(self, moves):
         """Several things in a row, with so many rounds of the loop after each."""
         for (kind, values), rounds in moves:
@@ -190,6 +191,7 @@ class Batching(RuleBasedStateMachine):
             call.answer.set_exception(Unavailable("gone"))
         elif outcome == "cancelled":  # the model cancels its own work
             call.answer.cancel()
+            self.given_up |= set(call.values.tolist())
             if not call.is_merged:
                 self.asked[call.values[0]].cancelled = True
         else:
@@ -201,8 +203,6 @@ class Batching(RuleBasedStateMachine):
 
     @invariant()
     def nobody_waits_beside_a_free_slot(self):
-        if self.batcher is None:
-            return
         self.loop.settle()
         batcher = self.batcher
         assert batcher.running == len(self.calls)
@@ -211,8 +211,6 @@ class Batching(RuleBasedStateMachine):
 
     @invariant()
     def nobody_waits_too_long(self):
-        if self.batcher is None:
-            return
         self.loop.settle()
         asked_now = {int(value) for call in self.calls for value in call.values}
         waiting = {
@@ -243,6 +241,8 @@ class Batching(RuleBasedStateMachine):
                 continue
             errors.append(error)
             assert isinstance(error, (RuntimeFailed, Unavailable, DeadlineExceeded))
+            if "cancelled its own" in str(error):
+                assert each.number in self.given_up
             if self.batcher.settings.idempotent and "poison" in str(error):
                 assert str(error) == f"poison [{each.number}]"
             if self.batcher.settings.idempotent and "failed" in str(error):
@@ -250,21 +250,20 @@ class Batching(RuleBasedStateMachine):
         assert len({id(error) for error in errors}) == len(errors)
 
     def teardown(self):
-        if self.batcher is not None:
-            for _ in range(200):
-                self.loop.settle(SECONDS)
-                for call in list(self.calls):
-                    if not call.answer.done():
-                        call.answer.set_result(True)
-                if all(each.task.done() for each in self.asked):
-                    break
-            self.loop.settle()
-            assert all(each.task.done() for each in self.asked)
-            assert (self.batcher.running, self.batcher.waiting) == (0, 0)
-            assert not asyncio.all_tasks(self.loop)
-            self.each_outcome_is_its_own()
+        for _ in range(200):
+            self.loop.settle(SECONDS)
+            for call in list(self.calls):
+                if not call.answer.done():
+                    call.answer.set_result(True)
+            if all(each.task.done() for each in self.asked):
+                break
+        self.loop.settle()
+        assert all(each.task.done() for each in self.asked)
+        assert (self.batcher.running, self.batcher.waiting) == (0, 0)
+        assert not asyncio.all_tasks(self.loop)
+        self.each_outcome_is_its_own()
         self.loop.close()
 
 
 TestBatching = Batching.TestCase
-TestBatching.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
+TestBatching.settings = settings(max_examples=100, stateful_step_count=12, deadline=None)
