@@ -669,11 +669,10 @@ def test_a_missing_file_of_a_model_is_named(tmp_path):
 
 
 def test_settings_of_a_model_whose_features_are_not_built_yet_warn(model):
-    file = {"implementation": "a", "parallel_workers": 2, "max_batch_size": 4, "warm_workers": True}
+    file = {"implementation": "a", "parallel_workers": 2, "warm_workers": True}
 
     assert model.load(file, strict=True).warnings == (
         f"{model.file}: parallel_workers: has no effect yet in this version",
-        f"{model.file}: max_batch_size: has no effect yet in this version",
     )
 
 

@@ -238,7 +238,7 @@ async def test_a_request_as_large_as_a_batch_is_asked_alone_whole_and_at_once_r5
     assert bench.batcher.waiting == 1
 
 
-async def test_max_batch_time_after_the_first_all_that_wait_are_asked(bench):
+async def test_max_batch_time_after_the_first_all_that_wait_are_asked_w30(bench):
     bench = bench(max_batch_time=0.01)
     await bench.occupy()
     asked = [bench.ask(1), bench.ask(2)]
