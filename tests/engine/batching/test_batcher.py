@@ -677,7 +677,11 @@ async def test_what_is_asked_and_what_waits_is_counted(bench):
 
 @pytest.mark.parametrize(
     ("size", "seconds", "lacking"),
-    [(8, 0, "max_batch_time above 0"), (0, 0.1, "max_batch_size is"), (1, 0.1, "at least 2")],
+    [
+        (8, 0, "needs max_batch_time (seconds, above 0)"),
+        (0, 0.1, "needs max_batch_size (rows, at least 2)"),
+        (1, 0.1, "max_batch_size"),
+    ],
 )
 async def test_one_setting_without_the_other_warns_and_says_what_to_set_w42(
     caplog, size, seconds, lacking

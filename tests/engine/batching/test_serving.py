@@ -342,4 +342,4 @@ async def test_batches_are_counted_by_requests_that_wait_and_by_rows(start, scra
 @pytest.mark.parametrize("lacking", ["max_batch_size", "max_batch_time"])
 async def test_half_of_the_settings_warn_at_load_w42(start, caplog, lacking):
     await start(settings(Threaded, **{lacking: 0}))
-    assert f"for adaptive batching {lacking}" in caplog.text
+    assert f"adaptive batching needs {lacking}" in caplog.text

@@ -19,7 +19,7 @@ from mlserver_core.errors import MLServerError, RuntimeFailed
 from mlserver_core.metrics.custom import ModelMetrics
 from mlserver_core.middlewares.interfaces import Infer
 from mlserver_core.settings import ModelSettings
-from mlserver_core.types import InferenceRequest, InferenceResponse
+from mlserver_core.types import InferenceRequest, InferenceResponse, Parameters
 from mlserver_core.types.context import BatchedRequest, RequestContext
 
 logger = logging.getLogger("mlserver")
@@ -38,14 +38,15 @@ def batched(infer: Infer, settings: ModelSettings, metrics: ModelMetrics, slots:
     if slots == 0 or (size <= 1 and seconds == 0):
         return infer
     if size <= 1 or seconds == 0:
-        lacking = "max_batch_size is to be at least 2" if size <= 1 else "max_batch_time above 0"
+        lacking = (
+            "max_batch_size (rows, at least 2)"
+            if size <= 1
+            else "max_batch_time (seconds, above 0)"
+        )
         logger.warning(
-            "Model %r merges no requests: for adaptive batching %s too (rows and seconds; "
-            "max_batch_size is %s, max_batch_time %s)",
+            "Model %r merges no requests: adaptive batching needs %s as well",
             settings.name,
             lacking,
-            size,
-            seconds,
         )
         return infer
     return Batcher(infer=infer, settings=settings, metrics=metrics, slots=slots).infer
@@ -163,7 +164,10 @@ class Batcher:
         parts = [member.part for member in members]
         context = _merge_contexts(members)
         try:
-            response = await self._infer(merge(parts, context.request_id or ""), context)
+            request = merge(parts, context.request_id)
+            request.parameters = request.parameters or Parameters()
+            request.parameters.headers = {}
+            response = await self._infer(request, context)
             answers = split(response, parts)
         except Unsplittable as error:
             self._tell_unsplittable(error)

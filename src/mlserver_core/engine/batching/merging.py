@@ -32,7 +32,7 @@ class Unsplittable(Exception):
         return self.message
 
 
-def merge(parts: Sequence[Part], id: str) -> InferenceRequest:
+def merge(parts: Sequence[Part], id: str | None = None) -> InferenceRequest:
     """One request with the rows of all, in order.
 
     What the first has in common with the others is copied, so that a model which changes it
@@ -41,7 +41,7 @@ def merge(parts: Sequence[Part], id: str) -> InferenceRequest:
 
     Args:
         parts: of equal keys.
-        id: for the request that is made.
+        id: for the request that is made, which has no headers.
     """
     first, rows = parts[0].request, sum(part.rows for part in parts)
     inputs = [
@@ -59,8 +59,9 @@ def merge(parts: Sequence[Part], id: str) -> InferenceRequest:
         outputs = [
             RequestOutput(name=each.name, parameters=_copy(each.parameters)) for each in outputs
         ]
-    parameters = _copy(first.parameters) or Parameters()
-    parameters.headers = {}
+    parameters = _copy(first.parameters)
+    if parameters is not None:
+        parameters.headers = None  # these alone may differ, and are nobody else's business
     return InferenceRequest(id=id, parameters=parameters, inputs=inputs, outputs=outputs)
 
 
