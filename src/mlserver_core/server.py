@@ -14,8 +14,7 @@ import attrs
 
 from mlserver_core.codecs import Codecs
 from mlserver_core.engine.engine import InferenceEngine
-from mlserver_core.engine.lifecycle import Parts
-from mlserver_core.engine.parts import collect_parts, load_plugins
+from mlserver_core.engine.parts import Parts, collect_parts, load_plugins
 from mlserver_core.engine.watchdog import LoopWatchdog
 from mlserver_core.errors import StartupError, named
 from mlserver_core.executors.interfaces import ExecutorFactory

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry, Counter, Histogram, Summary
 
 _LABELS = ("model", "version")
+#: Upper bounds of the counts of requests and rows, which double.
+_COUNTS = tuple(2**power for power in range(13))
 _CUSTOM_LABELS = ("model_name", "model_version")
 #: Characters that the names and values of an exemplar's labels may have (OpenMetrics, "Exemplars").
 _LONGEST_EXEMPLAR = 128
@@ -43,6 +45,8 @@ class Metrics:
     _failure: Counter = attrs.field(init=False)
     _duration: Summary = attrs.field(init=False)
     _outstanding: Histogram = attrs.field(init=False)
+    _batch_queue: Histogram = attrs.field(init=False)
+    _batch_rows: Histogram = attrs.field(init=False)
     _custom: dict[str, Histogram] = attrs.field(factory=dict, init=False)
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
@@ -79,6 +83,20 @@ class Metrics:
             buckets=_QUEUE_BUCKETS,
             registry=self.registry,
         )
+        self._batch_queue = prometheus.Histogram(
+            "batch_request_queue",
+            "Requests that waited when a model with adaptive batching was asked.",
+            _CUSTOM_LABELS,
+            buckets=_COUNTS,
+            registry=self.registry,
+        )
+        self._batch_rows = prometheus.Histogram(
+            "batch_request_rows",
+            "Rows that a model with adaptive batching was asked at once.",
+            _CUSTOM_LABELS,
+            buckets=_COUNTS,
+            registry=self.registry,
+        )
 
     def of_model(self, name: str, version: str | None) -> ModelMetrics:
         """The metrics of a model that is being loaded; raises nothing.
@@ -108,10 +126,17 @@ class Metrics:
             names.add(metric.name)
         return frozenset(names - self._custom.keys())
 
+    def observe_batch(self, labels: tuple[str, str], waiting: int, rows: int | None) -> None:
+        """As ``ModelMetrics.observe_batch``, of the model with these labels."""
+        self._batch_queue.labels(*labels).observe(waiting)
+        if rows is not None:
+            self._batch_rows.labels(*labels).observe(rows)
+
     def forget(self, name: str, version: str | None) -> None:
         """Takes out everything about a model that is gone, so that what is kept is bounded."""
         with self._lock:
-            for metric in (self._success, self._failure, self._duration, *self._custom.values()):
+            ours = (self._success, self._failure, self._duration)
+            for metric in (*ours, self._batch_queue, self._batch_rows, *self._custom.values()):
                 metric.remove(name, version or "")
 
     def custom(self, name: str, description: str) -> Histogram:
@@ -153,6 +178,9 @@ class _Counted(ModelMetrics):
 
     def measure(self) -> AbstractContextManager[object]:
         return _Request(self._success, self._failure, self._duration)
+
+    def observe_batch(self, *, waiting: int, rows: int | None) -> None:
+        self._metrics.observe_batch(self._labels, waiting, rows)
 
     def register(self, name: str, description: str) -> None:
         self._metrics.custom(name, description)
