@@ -99,6 +99,7 @@ class MLServer:
         executors: Registry[ExecutorFactory] = Registry("executor")
         middlewares: OrderedRegistry[MiddlewareFactory] = OrderedRegistry("middleware")
         transports: Registry[TransportFactory] = Registry("transport")
+        metrics = make_metrics(self.settings)
         collect_parts(self.plugins, self.runtimes, self.codecs)
         for name, registry in (
             ("executors", executors),
@@ -111,13 +112,14 @@ class MLServer:
             middlewares,
             registry=middlewares,
             settings=self.settings,
+            metrics=metrics,
         )
         parts = Parts(
             runtimes=self.runtimes,
             codecs=self.codecs,
             executors=executors,
             middlewares=middlewares.in_order(),
-            metrics=make_metrics(self.settings),
+            metrics=metrics,
         )
         self.engine = InferenceEngine(self.settings, parts, self.plugins)
         made = {name: make(self.settings, self.engine) for name, make in transports.items().items()}

@@ -20,6 +20,7 @@ from mlserver_core.engine.model_table import Serving
 from mlserver_core.engine.module_space import ModuleSpace
 from mlserver_core.engine.pipeline import (
     Surroundings,
+    close_middlewares,
     compose,
     compose_call,
     compose_exchange,
@@ -39,7 +40,7 @@ from mlserver_core.executors.interfaces import (
 from mlserver_core.hooks.registry import Registry
 from mlserver_core.metrics.custom import ModelMetrics
 from mlserver_core.metrics.registry import Metrics
-from mlserver_core.middlewares.interfaces import MiddlewareFactory
+from mlserver_core.middlewares.interfaces import Middleware, MiddlewareFactory
 from mlserver_core.model import MLModel
 from mlserver_core.settings import ArtifactPolicy, ModelSettings, Settings
 
@@ -92,6 +93,7 @@ class LiveModel:
     codecs: ModelCodecs | None = None
     model: MLModel | None = None
     _serving: Serving | None = None
+    _middlewares: list[Middleware] = attrs.field(factory=list, init=False)
     _ended: bool = attrs.field(default=False, init=False)
 
     @property
@@ -114,7 +116,8 @@ class LiveModel:
             context=self.context,
             failures=Failures(self.settings, settings.error_detail),
         )
-        middlewares = [make_middleware(self.settings) for make_middleware in parts.middlewares]
+        middlewares = self._middlewares
+        middlewares += [make_middleware(self.settings) for make_middleware in parts.middlewares]
         infer = compose(surroundings, middlewares)
         streams = description.streams
         executor = self._executor()
@@ -149,6 +152,14 @@ class LiveModel:
         if self.executor is not None:
             await self.executor.idle()
 
+    def close_middlewares(self) -> None:
+        """The model takes no more requests: what its middlewares keep for them may go.
+
+        Calling it again does nothing.
+        """
+        close_middlewares(self._middlewares, self.settings)
+        self._middlewares.clear()
+
     async def unload(self) -> None:
         """Runs the model's ``unload``, if it was made, and lets go of its threads and modules.
 
@@ -157,6 +168,7 @@ class LiveModel:
         if self._ended:
             return
         self._ended = True
+        self.close_middlewares()
         try:
             if self.executor is not None and self.model is not None:
                 with self.context.around():

@@ -13,7 +13,7 @@ from mlserver_core.metrics.custom import ModelMetrics, check_name
 from mlserver_core.settings import Settings
 
 if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry, Counter, Histogram, Summary
+    from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
 
 _LABELS = ("model", "version")
 _CUSTOM_LABELS = ("model_name", "model_version")
@@ -33,6 +33,7 @@ class Metrics:
     _success: Counter = attrs.field(init=False)
     _failure: Counter = attrs.field(init=False)
     _duration: Summary = attrs.field(init=False)
+    _of_middlewares: list[Counter | Gauge] = attrs.field(factory=list, init=False)
     _custom: dict[str, Histogram] = attrs.field(factory=dict, init=False)
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
@@ -77,10 +78,32 @@ class Metrics:
             self._duration.labels(*labels),
         )
 
+    def counter(self, name: str, description: str) -> Counter:
+        """Makes a counter, with the labels ``model_name`` and ``model_version``, of what a
+        middleware does. The series of a model leave with it.
+
+        Raises:
+            ValueError: it is no name for a metric, or the name is taken.
+        """
+        from prometheus_client import Counter
+
+        made = Counter(name, description, _CUSTOM_LABELS, registry=self.registry)
+        self._of_middlewares.append(made)
+        return made
+
+    def gauge(self, name: str, description: str) -> Gauge:
+        """As ``counter``, for what goes up and down."""
+        from prometheus_client import Gauge
+
+        made = Gauge(name, description, _CUSTOM_LABELS, registry=self.registry)
+        self._of_middlewares.append(made)
+        return made
+
     def forget(self, name: str, version: str | None) -> None:
         """Takes out everything about a model that is gone, so that what is kept is bounded."""
         with self._lock:
-            for metric in (self._success, self._failure, self._duration, *self._custom.values()):
+            own = (self._success, self._failure, self._duration)
+            for metric in (*own, *self._of_middlewares, *self._custom.values()):
                 metric.remove(name, version or "")
 
     def custom(self, name: str, description: str) -> Histogram:

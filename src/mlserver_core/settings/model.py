@@ -101,7 +101,10 @@ class ModelSettings:
     max_batch_time: float = setting(
         "Seconds a batch may wait.", LATER, default=0.0, validator=at_least(0)
     )
-    cache_enabled: bool = setting("Cache answers of this model.", LATER, default=False)
+    cache_enabled: bool = setting(
+        "Keep its answers, if the server's cache_enabled is true too; see [its page](cache.md).",
+        default=False,
+    )
     source: Path | None = attrs.field(default=None, eq=False)
     policy: ArtifactPolicy = attrs.field(factory=ArtifactPolicy, eq=False)
 
