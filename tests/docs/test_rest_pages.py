@@ -17,7 +17,7 @@ from mlserver_core.settings.server import CORSSettings
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted((DOCS / "rest").glob("*.md"))
 #: Pages elsewhere that are written in the same way.
-OTHERS = [DOCS / "cache.md"]
+OTHERS = [DOCS / "cache.md", DOCS / "warmup.md"]
 MARKED = re.compile(r"<!-- (file|call|answer): (.+?) -->\n```(\w+)\n(.*?)\n```", re.DOTALL)
 
 

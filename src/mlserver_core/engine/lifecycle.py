@@ -29,6 +29,7 @@ from mlserver_core.engine.pipeline import (
 )
 from mlserver_core.engine.remote_model import RemoteModel, describe
 from mlserver_core.engine.route_table import Route
+from mlserver_core.engine.warmup import warm_up
 from mlserver_core.errors import MLServerError, ModelLoadError
 from mlserver_core.executors.interfaces import (
     Executor,
@@ -122,6 +123,8 @@ class LiveModel:
         streams = description.streams
         executor = self._executor()
         remote = executor if isinstance(executor, RemoteExecutor) else None
+        if remote is None:  # elsewhere each process does it by itself
+            await warm_up(surroundings, description)
         self._serving = Serving(
             model=model,
             context=self.context,

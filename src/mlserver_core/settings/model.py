@@ -101,6 +101,11 @@ class ModelSettings:
     max_batch_time: float = setting(
         "Seconds a batch may wait.", LATER, default=0.0, validator=at_least(0)
     )
+    warmup: bool | list[str] = setting(
+        "Requests that it answers before it is ready: files in its folder, or true for one made "
+        "from the inputs; see [its page](warmup.md).",
+        default=False,
+    )
     cache_enabled: bool = setting(
         "Keep its answers, if the server's cache_enabled is true too; see [its page](cache.md).",
         default=False,
