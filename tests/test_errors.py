@@ -32,6 +32,7 @@ from mlserver_core.errors import (
     TooLarge,
     Unavailable,
     Unsupported,
+    WorkerLost,
     named,
     text_of,
 )
@@ -165,6 +166,7 @@ def test_text_of_each_error(error, text):
         (InvalidModelURI, ErrorCode.INVALID_REQUEST),
         (ModelParametersMissing, ErrorCode.INVALID_REQUEST),
         (Unavailable, ErrorCode.UNAVAILABLE),
+        (WorkerLost, ErrorCode.UNAVAILABLE),
         (Overloaded, ErrorCode.OVERLOADED),
         (DeadlineExceeded, ErrorCode.DEADLINE_EXCEEDED),
         (Quarantined, ErrorCode.QUARANTINED),

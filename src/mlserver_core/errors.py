@@ -201,6 +201,13 @@ class Unavailable(MLServerError):
 
 
 @attrs.define(eq=False, slots=False)
+class WorkerLost(Unavailable):
+    """The process that worked on the request has ended, perhaps because of it; the caller may
+    try again.
+    """
+
+
+@attrs.define(eq=False, slots=False)
 class Overloaded(MLServerError):
     """Too much waits already, of what the operator allows; the caller may try again later."""
 
@@ -215,6 +222,14 @@ class DeadlineExceeded(MLServerError):
     """
 
     code: ClassVar[ErrorCode] = ErrorCode.DEADLINE_EXCEEDED
+    message: str
+
+
+@attrs.define(eq=False, slots=False)
+class Cancelled(MLServerError):
+    """The caller has gone away, so that there is no answer; nobody has to act."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.CANCELLED
     message: str
 
 

@@ -7,19 +7,18 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
 from mlserver_core.codecs import Codecs
-from mlserver_core.codecs.registration import find_marked
 from mlserver_core.engine.engine import InferenceEngine
 from mlserver_core.engine.lifecycle import Parts
+from mlserver_core.engine.parts import collect_parts, load_plugins
 from mlserver_core.errors import StartupError, named
 from mlserver_core.executors.interfaces import ExecutorFactory
-from mlserver_core.hooks.builtin import BUILTIN_PLUGINS
-from mlserver_core.hooks.manager import PluginManager, installed_plugins
+from mlserver_core.hooks.manager import PluginManager
 from mlserver_core.hooks.registry import OrderedRegistry, Registry
 from mlserver_core.metrics.registry import make_metrics
 from mlserver_core.middlewares.interfaces import MiddlewareFactory
@@ -30,6 +29,8 @@ from mlserver_core.settings import ModelSettings, Settings
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+__all__ = ["MLServer", "Transport", "TransportFactory", "load_plugins"]
 
 logger = logging.getLogger("mlserver")
 
@@ -56,17 +57,6 @@ class Transport(Protocol):
 
 #: Makes a transport of a server; None where its settings switch it off.
 TransportFactory = Callable[[Settings, InferenceEngine], Transport | None]
-
-
-def load_plugins(environ: Mapping[str, str]) -> PluginManager:
-    """The built-in plugins and the installed ones.
-
-    Raises:
-        PluginError: names the plugin that cannot be used.
-    """
-    plugins = PluginManager()
-    plugins.load([*BUILTIN_PLUGINS, *installed_plugins()], environ)
-    return plugins
 
 
 @attrs.define(eq=False)
@@ -102,11 +92,13 @@ class MLServer:
         metrics = make_metrics(self.settings)
         collect_parts(self.plugins, self.runtimes, self.codecs)
         for name, registry in (
-            ("executors", executors),
             ("repositories", self._repositories),
             ("transports", transports),
         ):
             self.plugins.collect(f"mlserver_register_{name}", registry, registry=registry)
+        self.plugins.collect(
+            "mlserver_register_executors", executors, registry=executors, settings=self.settings
+        )
         self.plugins.collect(
             "mlserver_register_middlewares",
             middlewares,
@@ -120,6 +112,7 @@ class MLServer:
             executors=executors,
             middlewares=middlewares.in_order(),
             metrics=metrics,
+            workers=self.settings.parallel_workers,
         )
         self.engine = InferenceEngine(self.settings, parts, self.plugins)
         made = {name: make(self.settings, self.engine) for name, make in transports.items().items()}
@@ -240,22 +233,6 @@ class MLServer:
         for name, outcome in zip(self.transports, outcomes, strict=True):
             if isinstance(outcome, BaseException):
                 logger.error("Transport %r failed to stop", name, exc_info=outcome)
-
-
-def collect_parts(plugins: PluginManager, runtimes: Registry[str], codecs: Codecs) -> None:
-    """Asks the plugins for runtimes and codecs, and looks for codecs that they mark; raises
-    PluginError.
-    """
-    plugins.collect("mlserver_register_runtimes", runtimes, registry=runtimes)
-    plugins.collect(
-        "mlserver_register_codecs",
-        codecs.inputs,
-        codecs.requests,
-        input_codecs=codecs.inputs,
-        request_codecs=codecs.requests,
-    )
-    for name, module in plugins.modules():
-        codecs.add_marked(name, find_marked([module]))
 
 
 def _check_unique(models: Iterable[ModelSettings]) -> None:

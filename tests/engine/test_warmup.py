@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import urllib.error
+import urllib.request
 
 import numpy as np
 import pytest
@@ -298,4 +302,56 @@ def test_a_started_server_is_ready_once_its_models_are_warm(serve, model_folder)
     asked = [line for line in server.lines if line == "asked warm"]
     assert len(asked) == 1
     assert server.lines.index("asked warm") < len(server.lines) - 1
+    assert server.stop() == 0
+
+
+def test_every_worker_is_warm_before_it_takes_requests_also_one_that_is_respawned(
+    serve, model_folder
+):
+    code = """
+import os
+from pathlib import Path
+from mlserver_core import MLModel, request_context
+from mlserver_core.types import InferenceResponse
+
+class Model(MLModel):
+    def predict(self, payload):
+        with Path(__file__).with_name("asked.txt").open("a") as asked:
+            asked.write(f"{request_context().transport} {os.getpid()}\\n")
+        return InferenceResponse(outputs=[])
+"""
+    folder = model_folder("m", code, implementation="models.Model", warmup=["one.json"])
+    (folder / "one.json").write_text(json.dumps({"inputs": [TENSOR]}))
+    server = serve(folder, MLSERVER_PARALLEL_WORKERS="2")
+
+    def asked():
+        return [line.split() for line in (folder / "asked.txt").read_text().splitlines()]
+
+    first, second = asked()
+    assert (first[0], second[0]) == ("warmup", "warmup")
+    assert first[1] != second[1]
+    for _, pid in (first, second):
+        os.kill(int(pid), signal.SIGKILL)
+    url = f"{server.url}/v2/models/m/infer"
+    body = json.dumps({"inputs": [TENSOR]}).encode()
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    while True:  # 503 until one of the new workers can serve
+        try:
+            urllib.request.urlopen(request, timeout=30).close()
+            break
+        except urllib.error.HTTPError as error:
+            assert error.code == 503
+    *_, (transport, pid) = asked()
+    assert transport == "rest"
+    assert ["warmup", pid] in asked()
+    assert pid not in (first[1], second[1])
+    assert server.stop() == 0
+
+
+def test_a_warm_up_that_fails_in_a_worker_fails_the_load(serve, model_folder, tmp_path):
+    folder = model_folder("m", CODE, implementation="models.Model", warmup=["one.json"])
+    (folder / "one.json").write_text(json.dumps({"inputs": [TENSOR | {"data": [-4, 0]}]}))
+    server = serve(folder, MLSERVER_PARALLEL_WORKERS="1", MLSERVER_ON_LOAD_ERROR="serve")
+    reason = "failed to load: warmup: one.json: ValueError: -4.0 has no root"
+    assert any(reason in line for line in server.lines)
     assert server.stop() == 0

@@ -31,8 +31,7 @@ async def load():
 
     yield make
     for executor in executors:
-        if executor._pool is not None:
-            executor._pool.shutdown()
+        await executor.close()
 
 
 def nothing(*_):

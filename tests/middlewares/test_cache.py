@@ -437,10 +437,12 @@ def call(server, name, id, user, value):
     return reply.parameters["calls"].int64_param
 
 
-def test_a_started_server_answers_from_its_cache_over_rest_and_grpc(serve, model_folder):
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_started_server_answers_from_its_cache_over_rest_and_grpc(serve, model_folder, workers):
     for name in ("one", "two"):
         folder = model_folder(name, CODE, implementation="models.Counting", cache_enabled=True)
-    server = serve(folder.parent, MLSERVER_CACHE_ENABLED="true", MLSERVER_CACHE_SIZE="10")
+    environ = {"MLSERVER_CACHE_ENABLED": "true", "MLSERVER_PARALLEL_WORKERS": workers}
+    server = serve(folder.parent, **environ)
     for ask in (post, call):
         assert [ask(server, "one", id, "ann", 1.5) for id in ("a", "b")] == [1, 1]
     assert call(server, "two", "c", "ann", 1.5) == post(server, "two", "d", "ann", 1.5) == 1

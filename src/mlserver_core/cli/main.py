@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import click
 
+from mlserver_core.engine.parts import load_plugins
 from mlserver_core.errors import PluginError
 from mlserver_core.hooks.manager import TRACE_VARIABLE
-from mlserver_core.server import load_plugins
 from mlserver_core.settings import Settings
 
 

@@ -9,10 +9,10 @@ import click
 import orjson
 
 from mlserver_core.codecs import Codecs
+from mlserver_core.engine.parts import collect_parts
 from mlserver_core.errors import PluginError
 from mlserver_core.hooks.manager import PluginManager
 from mlserver_core.hooks.registry import Registry
-from mlserver_core.server import collect_parts
 
 
 @click.command("plugins")

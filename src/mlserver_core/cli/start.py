@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import sys
-import threading
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
 
 import click
 
+from mlserver_core.engine import main_loop
 from mlserver_core.errors import PluginError, SettingsError, StartupError
-from mlserver_core.executors.threads import THREAD_PREFIX
 from mlserver_core.hooks.manager import PluginManager
 from mlserver_core.logging.configuration import configure_logging
 from mlserver_core.server import MLServer
@@ -86,7 +82,7 @@ def start(
     except (PluginError, SettingsError, StartupError) as error:
         click.echo(f"Error: {error}", err=True)
         code = 1
-    _end(code)
+    main_loop.end(code)
 
 
 def _serve(loaded: Loaded[Settings], plugins: PluginManager, strict: bool) -> int:
@@ -104,27 +100,5 @@ def _serve(loaded: Loaded[Settings], plugins: PluginManager, strict: bool) -> in
         server.stop_on_signals()
         await server.start()
 
-    _run(serve())
+    main_loop.run(serve())
     return 0
-
-
-def _run(coroutine: Coroutine[Any, Any, None]) -> None:
-    """Runs the event loop, uvloop's where it is installed."""
-    try:
-        import uvloop
-    except ImportError:
-        asyncio.run(coroutine)
-    else:
-        uvloop.run(coroutine)
-
-
-def _end(code: int) -> None:
-    """Ends the process, also where a model's thread never returns."""
-    stuck = [thread for thread in threading.enumerate() if thread.name.startswith(THREAD_PREFIX)]
-    for thread in stuck:
-        thread.join(0.1)
-    if any(thread.is_alive() for thread in stuck):
-        logging.shutdown()
-        sys.stdout.flush()
-        os._exit(code)
-    sys.exit(code)

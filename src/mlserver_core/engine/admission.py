@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import AsyncIterable, AsyncIterator
 
 from mlserver_core.errors import InvalidRequest
 from mlserver_core.settings import ModelSettings
@@ -31,6 +32,26 @@ def admit(request: InferenceRequest, settings: ModelSettings, context: RequestCo
         tensor.data.root = to_elements(tensor.name, tensor.datatype, tensor.shape, tensor.data.root)
     if settings.strict_inputs and settings.inputs:
         _check_declared(request.inputs, settings.inputs)
+
+
+async def admit_all(
+    requests: AsyncIterable[InferenceRequest], settings: ModelSettings, context: RequestContext
+) -> AsyncIterator[InferenceRequest]:
+    """The requests of a stream, each checked when it is read; the first one is at once."""
+    source = aiter(requests)
+    first = await anext(source, None)
+    if first is None:
+        raise InvalidRequest("the stream ended before a request came")
+    admit(first, settings, context)
+
+    async def admitted() -> AsyncIterator[InferenceRequest]:
+        yield first
+        async for request in source:
+            request.id = context.request_id
+            admit(request, settings, context)
+            yield request
+
+    return admitted()
 
 
 def _check_declared(inputs: list[RequestInput], declared: list[MetadataTensor]) -> None:

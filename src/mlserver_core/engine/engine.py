@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import copy
-import logging
 import uuid
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
-    AsyncIterator,
     Awaitable,
     Callable,
     Mapping,
@@ -18,24 +16,23 @@ from typing import Any
 
 import attrs
 
-from mlserver_core.engine.admission import admit
+from mlserver_core.engine.deadlines import Deadlines, begin
 from mlserver_core.engine.in_flight import InFlight
 from mlserver_core.engine.lifecycle import Parts
 from mlserver_core.engine.model_table import ModelEntry, Serving
 from mlserver_core.engine.models import Models
 from mlserver_core.engine.repository import make_index
 from mlserver_core.engine.route_table import Route, RouteMatch
+from mlserver_core.engine.work import infer_on, stream_on
 from mlserver_core.errors import (
-    InternalError,
-    InvalidRequest,
-    MLServerError,
+    ModelNotFound,
     ModelNotReady,
     PermissionDenied,
     Unavailable,
 )
 from mlserver_core.hooks.manager import PluginManager
 from mlserver_core.metrics.registry import Metrics
-from mlserver_core.settings import ModelSettings, Settings
+from mlserver_core.settings import Settings
 from mlserver_core.types import (
     InferenceRequest,
     InferenceResponse,
@@ -44,8 +41,6 @@ from mlserver_core.types import (
     RepositoryIndexResponseItem,
 )
 from mlserver_core.types.context import RequestContext
-
-logger = logging.getLogger("mlserver")
 
 #: Names of the protocol extensions that are there, for the server's metadata.
 EXTENSIONS = ("model_repository", "binary_tensor_data", "generate", "parameters")
@@ -59,6 +54,7 @@ class InferenceEngine:
         settings: the server's.
         models: what it answers with.
         in_flight: the requests that are being answered.
+        draining: the server is about to stop; it says so, and still answers.
     """
 
     settings: Settings
@@ -66,6 +62,8 @@ class InferenceEngine:
     _plugins: PluginManager
     models: Models = attrs.field(init=False)
     in_flight: InFlight = attrs.field(factory=InFlight, init=False)
+    draining: bool = attrs.field(default=False, init=False)
+    _deadlines: Deadlines = attrs.field(factory=Deadlines, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.models = Models(self.settings, self._parts, self._plugins)
@@ -89,15 +87,13 @@ class InferenceEngine:
             MLServerError: every failure, with its code; nothing else comes out.
         """
         entry, serving = self._find(name, version)
-        with serving.context.metrics.measure(), self.in_flight, serving.in_flight:
+        with serving.context.metrics.measure():
             entry.check_ready(version)
-            admit(request, entry.settings, context)
-            try:
-                return await serving.infer(request, context)
-            except MLServerError:
-                raise
-            except Exception as error:
-                raise _internal(error, context, name) from error
+            deadline = begin(context, entry.settings)
+            work = infer_on(entry, serving, self.in_flight, request, context)
+            if deadline is None:
+                return await work
+            return await self._deadlines.finish(work, context, deadline)
 
     async def infer_stream(
         self,
@@ -121,17 +117,15 @@ class InferenceEngine:
             MLServerError: every failure, with its code; nothing else comes out.
         """
         entry, serving = self._find(name, version)
-        with serving.context.metrics.measure(), self.in_flight, serving.in_flight:
+        with serving.context.metrics.measure():
             entry.check_ready(version)
-            admitted = await _admit_all(requests, entry.settings, context)
-            async with aclosing(serving.infer_stream(admitted, context)) as responses:
-                try:
-                    async for response in responses:
-                        yield response
-                except MLServerError:
-                    raise
-                except Exception as error:
-                    raise _internal(error, context, name) from error
+            deadline = begin(context, entry.settings)
+            answers = stream_on(entry, serving, self.in_flight, requests, context)
+            if deadline is not None:
+                answers = self._deadlines.steps(answers, context, deadline)
+            async with aclosing(answers):
+                async for response in answers:
+                    yield response
 
     @property
     def metrics(self) -> Metrics | None:
@@ -175,8 +169,16 @@ class InferenceEngine:
             raise ModelNotReady(route.model, route.version)
         entry.check_ready(route.version)
         context.request_id = context.request_id or str(uuid.uuid4())
-        with self.in_flight, serving.in_flight:
-            return await serving.call(route.handler, await bind(), context, passing)
+
+        async def call() -> Any:
+            entry.check_room()
+            with self.in_flight, serving.in_flight:
+                return await serving.call(route.handler, await bind(), context, passing)
+
+        deadline = begin(context, entry.settings)
+        if deadline is None:
+            return await call()
+        return await self._deadlines.finish(call(), context, deadline)
 
     async def metadata(self, name: str, version: str | None = None) -> MetadataModelResponse:
         """What the model says of itself; ``versions`` are the loaded ones unless declared.
@@ -200,7 +202,21 @@ class InferenceEngine:
 
     def ready(self) -> bool:
         """Can the server answer for every model it is meant to serve?"""
-        return self.models.ready()
+        return not self.draining and self.models.ready()
+
+    def max_body_size(self, name: str, version: str | None) -> int:
+        """Bytes that a request to this model may have over HTTP; for one that is not known the
+        server's own limit.
+        """
+        own = self.max_message_size(name, version)
+        return self.settings.max_body_size if own is None else own
+
+    def max_message_size(self, name: str, version: str | None) -> int | None:
+        """Bytes that the model's own settings allow; None where they say nothing of it."""
+        try:
+            return self.models.table.find(name, version).settings.max_body_size
+        except ModelNotFound:
+            return None
 
     def server_metadata(self) -> MetadataServerResponse:
         """The server's name, version and protocol extensions."""
@@ -254,30 +270,3 @@ class InferenceEngine:
                 "the model repository API is off; the operator can turn it on with "
                 '"model_repository_api": "on" (MLSERVER_MODEL_REPOSITORY_API=on)'
             )
-
-
-async def _admit_all(
-    requests: AsyncIterable[InferenceRequest], settings: ModelSettings, context: RequestContext
-) -> AsyncIterator[InferenceRequest]:
-    """The requests of a stream, each checked when it is read; the first one is at once."""
-    source = aiter(requests)
-    first = await anext(source, None)
-    if first is None:
-        raise InvalidRequest("the stream ended before a request came")
-    admit(first, settings, context)
-
-    async def admitted() -> AsyncIterator[InferenceRequest]:
-        yield first
-        async for request in source:
-            request.id = context.request_id
-            admit(request, settings, context)
-            yield request
-
-    return admitted()
-
-
-def _internal(error: Exception, context: RequestContext, name: str) -> InternalError:
-    logger.error(
-        "A middleware failed on request %s of model %r", context.request_id, name, exc_info=error
-    )
-    return InternalError("internal error; the server's log has the details")

@@ -13,6 +13,7 @@ from mlserver_core.codecs.decorator import prepare
 from mlserver_core.codecs.lookup import ModelCodecs
 from mlserver_core.codecs.registration import find_marked, model_modules
 from mlserver_core.custom_handlers import CustomHandler
+from mlserver_core.engine.deadlines import take_limits
 from mlserver_core.engine.failures import Failures
 from mlserver_core.engine.implementation import find_class
 from mlserver_core.engine.model_context import ModelContext
@@ -226,13 +227,25 @@ class LiveModel:
                 self.context.space.close()
 
 
-async def load(model_settings: ModelSettings, parts: Parts, settings: Settings) -> LiveModel:
+async def load(
+    model_settings: ModelSettings,
+    parts: Parts,
+    settings: Settings,
+    metrics: ModelMetrics | None = None,
+) -> LiveModel:
     """Makes a model and runs its ``load``. What fails leaves nothing behind.
+
+    Args:
+        model_settings: of the model.
+        parts: of the server.
+        settings: of the server.
+        metrics: what is counted of the model; None for what the metrics of ``parts`` say.
 
     Raises:
         ModelLoadError: says why; the cause has the traceback.
         CancelledError: the caller was cancelled, or the runtime raised it.
     """
+    take_limits(model_settings, settings)
     model_settings.policy = ArtifactPolicy(
         allow_pickle=settings.allow_pickle and model_settings.allow_pickle is not False,
         trusted_types=tuple(settings.trusted_types),
@@ -241,7 +254,9 @@ async def load(model_settings: ModelSettings, parts: Parts, settings: Settings) 
     if model_settings.folder is not None and _executor_name(model_settings, parts) != WORKERS:
         space = ModuleSpace(model_settings.folder)
         space.open()
-    live = LiveModel(model_settings, ModelContext(space, _metrics_of(model_settings, parts)))
+    counted = metrics or _metrics_of(model_settings, parts)
+    label = ":".join(filter(None, (model_settings.name, model_settings.version)))
+    live = LiveModel(model_settings, ModelContext(space, counted, label))
     try:
         await live.bring_up(parts, settings)
     except BaseException as error:

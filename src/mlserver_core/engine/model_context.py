@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from mlserver_core.engine.module_space import ModuleSpace, current_space
+from mlserver_core.logging.models import current_model
 from mlserver_core.metrics.custom import ModelMetrics, current_metrics
 from mlserver_core.types.context import RequestContext, current_request
 
@@ -19,10 +20,12 @@ class ModelContext:
     Attributes:
         space: the modules of its folder, if it has one.
         metrics: what is counted of it.
+        label: how the log names it: ``NAME`` or ``NAME:VERSION``.
     """
 
     space: ModuleSpace | None = None
     metrics: ModelMetrics = attrs.field(factory=ModelMetrics)
+    label: str = ""
 
     def around(self, request: RequestContext | None = None) -> Around:
         """Inside, in this thread or task, plain names mean the model's modules.
@@ -35,6 +38,7 @@ class ModelContext:
                 (current_space, self.space),
                 (current_metrics, self.metrics),
                 (current_request, request),
+                (current_model, self.label),
             )
         )
 

@@ -11,7 +11,7 @@ from mlserver_core.engine.in_flight import InFlight
 from mlserver_core.engine.model_context import ModelContext
 from mlserver_core.engine.route_table import Route
 from mlserver_core.engine.versions import natural_key
-from mlserver_core.errors import ModelNotFound, ModelNotReady, Unavailable
+from mlserver_core.errors import ModelNotFound, ModelNotReady, Overloaded, Unavailable
 from mlserver_core.executors.interfaces import HttpAnswer
 from mlserver_core.middlewares.interfaces import Infer, InferStream
 from mlserver_core.model import MLModel
@@ -86,6 +86,15 @@ class ModelEntry:
             raise Unavailable(f"no worker can serve model {self.settings.name!r} right now")
         if not self.ready:
             raise ModelNotReady(self.settings.name, version or None)
+
+    def check_room(self) -> None:
+        """Raises Overloaded where as many requests wait or run as ``max_queue_size`` allows."""
+        most = self.settings.max_queue_size
+        if most is not None and self.serving is not None and self.serving.in_flight.count >= most:
+            raise Overloaded(
+                f"model {self.settings.name!r} works on max_queue_size ({most}) requests already; "
+                "try again later"
+            )
 
 
 @attrs.frozen(eq=False)

@@ -57,12 +57,13 @@ def mlserver_register_codecs(
 
 
 @hookspec
-def mlserver_register_executors(registry: Registry[ExecutorFactory]) -> None:
+def mlserver_register_executors(registry: Registry[ExecutorFactory], settings: Settings) -> None:
     """Called at start-up, to learn where models may run.
 
     Args:
         registry: takes the name that ``executor`` in model-settings.json uses, and a factory
             of one ``Executor`` per model.
+        settings: the server's.
 
     Raises:
         PluginError: from ``registry.add`` when the name is taken.

@@ -32,7 +32,7 @@ class ModelMetrics:
         """Notes how many calls a worker has been given and not finished."""
 
     def taken(self) -> Collection[str]:
-        """Names that no custom metric can have, since the server's own metrics do."""
+        """Names that no series of another custom metric can have, since they are there."""
         return ()
 
     def observe(self, name: str, description: str, value: SupportsFloat) -> None:
@@ -117,6 +117,22 @@ def log(**metrics: SupportsFloat) -> None:
         )
     for name, value in metrics.items():
         current.observe(name, _LOGGED, value)
+
+
+def refusal(name: str) -> str:
+    """What is said of a name that a custom metric cannot have."""
+    return (
+        f"metric {name!r}: the server has a metric of that name already, or one "
+        "whose series would have the same names; choose another name"
+    )
+
+
+def to_float(name: str, value: SupportsFloat) -> float:
+    """A value of a metric; raises TypeError for what is no number."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"metric {name!r}: expected a number, got {type(value).__name__}") from None
 
 
 def check_name(name: str) -> None:

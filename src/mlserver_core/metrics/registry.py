@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, SupportsFloat
 
 import attrs
 
-from mlserver_core.metrics.custom import ModelMetrics, check_name
+from mlserver_core.metrics.custom import ModelMetrics, check_name, refusal, to_float
 from mlserver_core.settings import Settings
 
 if TYPE_CHECKING:
@@ -19,6 +19,15 @@ _LABELS = ("model", "version")
 _CUSTOM_LABELS = ("model_name", "model_version")
 #: Characters that the names and values of an exemplar's labels may have (OpenMetrics, "Exemplars").
 _LONGEST_EXEMPLAR = 128
+#: Requests in a queue.
+_QUEUE_BUCKETS = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+#: What Prometheus appends to the name of a metric for its series, by the metric's type.
+_SUFFIXES = {
+    "counter": ("_total", "_created"),
+    "summary": ("_sum", "_count", "_created"),
+    "histogram": ("_bucket", "_sum", "_count", "_created"),
+    "info": ("_info",),
+}
 
 
 @attrs.define(eq=False)
@@ -34,6 +43,7 @@ class Metrics:
     _failure: Counter = attrs.field(init=False)
     _duration: Summary = attrs.field(init=False)
     _of_middlewares: list[Counter | Gauge] = attrs.field(factory=list, init=False)
+    _outstanding: Histogram = attrs.field(init=False)
     _custom: dict[str, Histogram] = attrs.field(factory=dict, init=False)
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
@@ -61,6 +71,13 @@ class Metrics:
             "model_infer_request_duration",
             "Seconds that inference requests took, whatever came of them.",
             _LABELS,
+            registry=self.registry,
+        )
+
+        self._outstanding = prometheus.Histogram(
+            "parallel_request_queue",
+            "Requests that a worker had been given and not answered when another was sent to it.",
+            buckets=_QUEUE_BUCKETS,
             registry=self.registry,
         )
 
@@ -99,6 +116,20 @@ class Metrics:
         self._of_middlewares.append(made)
         return made
 
+    def observe_outstanding(self, calls: int) -> None:
+        """Notes how many calls a worker had been given and not finished."""
+        self._outstanding.observe(calls)
+
+    def taken(self) -> frozenset[str]:
+        """The names of all series and metrics, but for the names of custom metrics themselves,
+        which models may share.
+        """
+        names: set[str] = set()
+        for metric in self.registry.collect():
+            names.update(metric.name + suffix for suffix in _SUFFIXES.get(metric.type, ()))
+            names.add(metric.name)
+        return frozenset(names - self._custom.keys())
+
     def forget(self, name: str, version: str | None) -> None:
         """Takes out everything about a model that is gone, so that what is kept is bounded."""
         with self._lock:
@@ -122,10 +153,7 @@ class Metrics:
                         name, description, _CUSTOM_LABELS, registry=self.registry
                     )
                 except ValueError:
-                    raise ValueError(
-                        f"metric {name!r}: the server has a metric of that name already, or one "
-                        "whose series would have the same names; choose another name"
-                    ) from None
+                    raise ValueError(refusal(name)) from None
             return self._custom[name]
 
 
@@ -152,12 +180,18 @@ class _Counted(ModelMetrics):
     def register(self, name: str, description: str) -> None:
         self._metrics.custom(name, description)
 
+    def observe_outstanding(self, calls: int) -> None:
+        self._metrics.observe_outstanding(calls)
+
+    def taken(self) -> frozenset[str]:
+        return self._metrics.taken()
+
     def observe(self, name: str, description: str, value: SupportsFloat) -> None:
         found = self._custom.get(name)
         if found is None:
             found = self._metrics.custom(name, description).labels(*self._labels)
             self._custom[name] = found
-        found.observe(_to_float(name, value), self._exemplar)
+        found.observe(to_float(name, value), self._exemplar)
 
 
 class _Request:
@@ -181,10 +215,3 @@ class _Request:
 def make_metrics(settings: Settings) -> Metrics | None:
     """The metrics of a server; None when ``metrics_endpoint`` is unset or empty."""
     return Metrics() if settings.metrics_endpoint else None
-
-
-def _to_float(name: str, value: SupportsFloat) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"metric {name!r}: expected a number, got {type(value).__name__}") from None

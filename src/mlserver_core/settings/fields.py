@@ -63,6 +63,16 @@ def at_least(minimum: float) -> Any:
     return check
 
 
+def above(limit: float) -> Any:
+    """A validator for numbers; raises ValueError for ``limit`` and what is below it."""
+
+    def check(_: object, __: attrs.Attribute[Any], value: Any) -> None:
+        if value is not None and not value > limit:
+            raise ValueError(f"expected more than {limit}, got {value}")
+
+    return check
+
+
 def path_or_object(_: object, __: attrs.Attribute[Any], value: Any) -> None:
     """A validator for settings that are an object or the path of a file that holds one."""
     if not isinstance(value, (str, dict, type(None))):

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from mlserver_core.settings.fields import Effect, at_least, setting, url_segment
+from mlserver_core.settings.fields import Effect, above, at_least, setting, url_segment
 from mlserver_core.types import MetadataTensor
 from mlserver_core.types.converter import structure
 from mlserver_core.types.open_names import OpenNames
@@ -31,8 +31,12 @@ class ModelParameters(OpenNames):
     extra: dict[str, Any] = setting("Settings of the runtime.", factory=dict)
     environment_path: str | None = setting("Folder of the model's Python.", LATER, default=None)
     environment_tarball: str | None = setting("Archive of the same.", LATER, default=None)
-    inference_pool_gid: str | None = setting("Name of a shared pool.", LATER, default=None)
-    autogenerate_inference_pool_gid: bool = setting("A pool of its own.", LATER, default=False)
+    inference_pool_gid: str | None = setting(
+        "Name of the pool of workers that the model shares with others of that name.", default=None
+    )
+    autogenerate_inference_pool_gid: bool = setting(
+        "A pool of workers of its own, where no name of one is given.", default=False
+    )
     model_extra: dict[str, Any] = attrs.field(factory=dict)
 
 
@@ -95,7 +99,32 @@ class ModelSettings:
     predict_threads: int = setting(
         "Threads a plain def predict runs in.", default=1, validator=at_least(1)
     )
-    parallel_workers: int | None = setting("Workers of this model.", LATER, as_is=0, default=None)
+    max_queue_size: int | None = setting(
+        "Requests that may wait or run; unset means the server's.",
+        default=None,
+        validator=at_least(1),
+    )
+    request_timeout: float | None = setting(
+        "Seconds that an answer may take; unset means the server's.",
+        default=None,
+        validator=above(0),
+    )
+    queue_timeout: float | None = setting(
+        "Seconds that a request may wait; unset means the server's.",
+        default=None,
+        validator=above(0),
+    )
+    max_body_size: int | None = setting(
+        "Largest REST body and largest gRPC message, in bytes, decompressed; unset means the "
+        "server's.",
+        default=None,
+        validator=at_least(1),
+    )
+    parallel_workers: int | None = setting(
+        "Worker processes of this model alone; 0 serves it in the server's own process.",
+        default=None,
+        validator=at_least(0),
+    )
     warm_workers: bool = setting("Does nothing in MLServer either.", NONE, default=False)
     max_batch_size: int = setting("Rows in a batch.", LATER, default=0, validator=at_least(0))
     max_batch_time: float = setting(
@@ -109,6 +138,11 @@ class ModelSettings:
     cache_enabled: bool = setting(
         "Keep its answers, if the server's cache_enabled is true too; see [its page](cache.md).",
         default=False,
+    )
+    idempotent: bool = setting(
+        "false: a request whose worker was lost, or that was in a batch that failed, is never "
+        "run twice.",
+        default=True,
     )
     source: Path | None = attrs.field(default=None, eq=False)
     policy: ArtifactPolicy = attrs.field(factory=ArtifactPolicy, eq=False)

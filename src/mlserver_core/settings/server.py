@@ -11,6 +11,7 @@ import attrs
 
 from mlserver_core.settings.fields import (
     Effect,
+    above,
     at_least,
     metric_prefix,
     one_of,
@@ -123,6 +124,21 @@ class Settings:
     extensions: list[str] = setting("More extension names for metadata.", factory=list)
 
     # Limits
+    max_queue_size: int = setting(
+        "Requests of one model that may wait or run; those above are refused at once.",
+        default=1024,
+        validator=at_least(1),
+    )
+    request_timeout: float | None = setting(
+        "Seconds that an answer may take, a stream all in all; unset means any time.",
+        default=None,
+        validator=above(0),
+    )
+    queue_timeout: float | None = setting(
+        "Seconds that a request may wait before the model begins with it; unset means any time.",
+        default=None,
+        validator=above(0),
+    )
     max_body_size: int = setting(
         "Largest REST body, in bytes, decompressed.", default=128 * 2**20, validator=at_least(1)
     )
@@ -130,6 +146,11 @@ class Settings:
         "Largest gRPC message received, in bytes; -1 lifts it; unset means 64 MiB.",
         default=None,
         validator=at_least(-1),
+    )
+    drain_delay: float = setting(
+        "Seconds at shutdown for which the server is not ready but still takes work.",
+        default=0.0,
+        validator=at_least(0),
     )
     shutdown_grace_period: float = setting(
         "Seconds that requests in flight may take at shutdown.", default=8.0, validator=at_least(0)
@@ -145,13 +166,16 @@ class Settings:
     # Execution
     parallel_workers: int = setting(
         "Worker processes; 0 serves in the server's own process.",
-        LATER,
-        as_is=0,
         default=1,
         validator=at_least(0),
     )
     parallel_workers_timeout: int = setting(
-        "Seconds a worker may take to stop.", LATER, default=5, validator=at_least(0)
+        "Seconds a worker may take to stop.", default=5, validator=at_least(0)
+    )
+    worker_heartbeat_timeout: float = setting(
+        "Seconds without a sign of life after which a worker is ended and another is started.",
+        default=30.0,
+        validator=at_least(1),
     )
     environments_dir: str = setting("Folder of unpacked environments.", LATER, default=".envs")
     cache_enabled: bool = setting(
@@ -169,6 +193,11 @@ class Settings:
     )
 
     # Observability
+    loop_lag_warning: float = setting(
+        "Seconds after which a model that blocks the event loop is named in the log; 0 for never.",
+        default=1.0,
+        validator=at_least(0),
+    )
     debug: bool = setting("Debug log level, and an access log of REST.", default=False)
     use_structured_logging: bool = setting("Log JSON lines.", LATER, default=False)
     logging_settings: Any = setting(

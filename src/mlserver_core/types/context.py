@@ -38,6 +38,7 @@ class RequestContext:
         request_id: the id of the request, once it is known; of a stream, that of its first.
         cancelled: the caller has gone away or its deadline is over. A plain ``def predict``
             cannot be interrupted, so a long one may look here.
+        lost_workers: how many processes have ended while they worked on it.
         batch: the requests that are asked together here; empty for one that is asked alone.
     """
 
@@ -47,6 +48,7 @@ class RequestContext:
     start_by: float | None = None
     request_id: str | None = None
     cancelled: bool = False
+    lost_workers: int = 0
     batch: tuple[BatchedRequest, ...] = ()
 
     def remaining(self) -> float | None:

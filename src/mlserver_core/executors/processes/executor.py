@@ -1,0 +1,128 @@
+"""The executor of one model that lives in worker processes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from typing import Any
+
+import attrs
+
+from mlserver_core.errors import Unavailable
+from mlserver_core.executors.interfaces import HttpAnswer, HttpCall, ModelDescription, ModelSource
+from mlserver_core.executors.processes.calls import Call, size_of
+from mlserver_core.executors.processes.frames import Kind
+from mlserver_core.executors.processes.pool import Generation, Pool
+from mlserver_core.executors.processes.streams import Stream
+from mlserver_core.settings import ModelSettings
+from mlserver_core.types.context import RequestContext, request_context
+
+
+@attrs.define(eq=False)
+class ProcessesExecutor:
+    """Asks the workers of a pool, which other models may share.
+
+    Attributes:
+        settings: of the model.
+        pool: where it lives.
+        release: the pool is needed no more for this model; to be called once.
+        timeout: seconds after which a request that is still worked on has its worker ended, once
+            its caller has been told that it takes too long; None lets it go on.
+    """
+
+    settings: ModelSettings
+    pool: Pool
+    release: Callable[[], Awaitable[None]]
+    timeout: float | None = None
+    _generation: Generation | None = attrs.field(default=None, init=False)
+    _closed: bool = attrs.field(default=False, init=False)
+
+    async def load(self, source: ModelSource) -> ModelDescription:
+        """Loads the model in every worker; raises ModelLoadError."""
+        self._generation, description = await self.pool.load(self.settings, source.metrics)
+        return description
+
+    async def predict(self, request: Any) -> Any:
+        """Has a worker run the model's ``predict``; raises MLServerErrors only."""
+        call = self._make(Kind.PREDICT, {"request": request})
+        call.request = request
+        call.size = size_of(request)
+        return await self._ask(call)
+
+    async def call(self, method: str, arguments: Mapping[str, Any]) -> Any:
+        """Has a worker run another method of the model."""
+        body = {"method": method, "arguments": dict(arguments)}
+        return await self._ask(self._make(Kind.CALL, body))
+
+    async def predict_stream(self, requests: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
+        """Has a worker run the model's ``predict_stream``."""
+        call = self._make(Kind.STREAM, {}, stream=True)
+        async with aclosing(Stream(call, self.pool.dispatcher, requests).items()) as items:
+            async for item in items:
+                yield item
+
+    async def exchange(
+        self, handler: str, call: HttpCall
+    ) -> AsyncGenerator[HttpAnswer | bytes, None]:
+        """Has a worker run a custom handler."""
+        asked = self._make(Kind.EXCHANGE, {"handler": handler, "call": call}, stream=True)
+        async with aclosing(Stream(asked, self.pool.dispatcher).items()) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    def available(self) -> bool:
+        """Has a worker the model?"""
+        return self._generation is not None and self.pool.dispatcher.can_serve(
+            self._generation.number
+        )
+
+    def model_ready(self) -> bool:
+        """Is the model of at least one worker ready?"""
+        if self._generation is None:
+            return False
+        number = self._generation.number
+        return any(each.loaded.get(number, False) for each in self.pool.dispatcher.workers)
+
+    async def idle(self) -> None:
+        """Returns when no worker has anything to do for the model."""
+        if self._generation is not None:
+            await self.pool.idle(self._generation)
+
+    async def unload(self) -> None:
+        """Unloads the model in every worker."""
+        if self._generation is not None:
+            await self.pool.unload(self._generation)
+
+    async def close(self) -> None:
+        """Lets go of the pool, which ends its workers with its last model."""
+        if not self._closed:
+            self._closed = True
+            await self.release()
+
+    def _make(self, kind: Kind, body: dict[str, Any], *, stream: bool = False) -> Call:
+        if self._generation is None:
+            raise Unavailable("the model was asked before it was loaded")
+        context = request_context() or RequestContext()
+        number = self._generation.number
+        return Call(
+            kind=kind,
+            generation=number,
+            body={"generation": number, "context": context, **body},
+            context=context,
+            idempotent=self.settings.idempotent,
+            frames=asyncio.Queue() if stream else None,
+            suspect=context.lost_workers > 0,
+        )
+
+    async def _ask(self, call: Call) -> Any:
+        self.pool.dispatcher.place(call)
+        try:
+            return await call.ended
+        except asyncio.CancelledError:
+            self.pool.dispatcher.give_up(call, expired=call.expired)
+            if call.expired and self.timeout is not None:
+                # What began just before its time was up gets as long again.
+                loop = asyncio.get_running_loop()
+                loop.call_later(self.timeout, self.pool.end_stuck, call, self.timeout)
+            raise

@@ -1,0 +1,219 @@
+"""One worker process, as the server sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from mlserver_core.executors.processes.calls import Call
+from mlserver_core.executors.processes.connection import Connection
+from mlserver_core.executors.processes.frames import Frame, Kind
+
+logger = logging.getLogger("mlserver.parallel")
+
+#: What a worker runs: the server's module path, before anything is imported, since modules of the
+#: current folder would otherwise stand in for the interpreter's own.
+_BOOT = (
+    "import sys; sys.path.pop(0); import json; sys.path[:] = json.loads(sys.argv.pop(1)); "
+    "from mlserver_core.worker.process import run; run(*map(int, sys.argv[1:]))"
+)
+#: Seconds that a process may take to be gone once its connection is, and the other way round.
+_LINGER = 0.5
+#: Beats that may be missing before the first one has come: imports from a cold disk take long.
+_FIRST_BEAT = 120
+
+
+@attrs.define(eq=False)
+class WorkerProcess:
+    """A process, the connection to it, and what it has been asked.
+
+    Attributes:
+        number: names it in the log, together with the process id.
+        on_frame: is told of each frame that comes from it.
+        calls: what it was asked and has not finished, by id.
+        bytes_out: bytes of their tensors.
+        tasks: what else it is doing for the pool, such as loading a model, by id.
+        loaded: the loads of models that it has, and whether each says that it is ready.
+        asked: the loads that it has been asked for, whatever came of them.
+        greeted: it has started, and takes models.
+        reason: what it is being ended for; None while nothing is known against it.
+        culprit: the call that it is being ended for, if it is one.
+    """
+
+    number: int
+    on_frame: Callable[[WorkerProcess, Frame], None]
+    calls: dict[int, Call] = attrs.field(factory=dict, init=False)
+    bytes_out: int = attrs.field(default=0, init=False)
+    tasks: dict[int, Call] = attrs.field(factory=dict, init=False)
+    asked: set[int] = attrs.field(factory=set, init=False)
+    loaded: dict[int, bool] = attrs.field(factory=dict, init=False)
+    greeted: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
+    reason: str | None = attrs.field(default=None, init=False)
+    culprit: Call | None = attrs.field(default=None, init=False)
+    _process: asyncio.subprocess.Process | None = attrs.field(default=None, init=False)
+    _connection: Connection | None = attrs.field(default=None, init=False)
+    _heart: socket.socket | None = attrs.field(default=None, init=False)
+    _closed: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
+    _missed: int = attrs.field(default=0, init=False)
+    _beaten: bool = attrs.field(default=False, init=False)
+
+    def __str__(self) -> str:
+        return f"worker {self.number} (pid {self.pid})"
+
+    @property
+    def pid(self) -> int:
+        """Its process id; 0 before it is started."""
+        return self._process.pid if self._process is not None else 0
+
+    async def start(self, environ: Mapping[str, str], greeting: Mapping[str, Any]) -> None:
+        """Starts the process. ``greeted`` is set once it can take models.
+
+        Args:
+            environ: its environment.
+            greeting: the body of INIT.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+        ours, theirs = socket.socketpair()
+        heart, their_heart = socket.socketpair()
+        try:
+            for each in (ours, heart):
+                each.setblocking(False)
+            self._process = await asyncio.create_subprocess_exec(
+                *_command(theirs.fileno(), their_heart.fileno()),
+                stdin=asyncio.subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(), their_heart.fileno()),
+                env=dict(environ),
+                start_new_session=True,  # Ctrl-C is for the server, which then stops its workers
+            )
+        except BaseException:
+            ours.close()
+            heart.close()
+            raise
+        finally:
+            theirs.close()
+            their_heart.close()
+        self._heart = heart
+        asyncio.get_running_loop().add_reader(heart.fileno(), self._beat)
+        self._connection = Connection(ours, self._take, lambda _error: self._closed.set())
+        self._connection.send(Kind.INIT, 0, dict(greeting))
+
+    def send(self, kind: Kind, call: int, body: Any = None) -> None:
+        """Sends a frame. What is sent to a process that is gone is lost with it.
+
+        Raises:
+            RuntimeFailed: ``body`` holds what cannot be sent.
+        """
+        if self._connection is not None:
+            with contextlib.suppress(ConnectionError):  # its end is noticed elsewhere
+                self._connection.send(kind, call, body)
+
+    def check_pulse(self, most_missed: float) -> None:
+        """To be called once a second: ends a process that has not beaten for too long.
+
+        Beats are counted against calls of this method and no clock, so that a server that was
+        itself stopped for a while does not blame its workers.
+        """
+        self._missed += 1
+        limit = most_missed if self._beaten else max(most_missed, _FIRST_BEAT)
+        if self._missed > limit:
+            self.kill(f"gave no sign of life for {most_missed:g} seconds")
+
+    def kill(self, reason: str) -> None:
+        """Ends the process and whatever it has started, at once."""
+        self.reason = self.reason or reason
+        self._kill_group()
+
+    async def wait(self) -> str:
+        """Waits for its end, takes what it has still sent, and returns what became of it."""
+        assert self._process is not None  # noqa: S101  # start() came first
+        exited = asyncio.ensure_future(self._process.wait())
+        closed = asyncio.ensure_future(self._closed.wait())
+        try:
+            await asyncio.wait({exited, closed}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({exited, closed}, timeout=_LINGER)
+            if not exited.done():
+                self.kill("closed its connection")
+            code = await exited
+        finally:
+            closed.cancel()
+            exited.cancel()
+            self._kill_group()  # what it has started goes with it
+            self._close()
+        return self.reason or _describe(code)
+
+    def _kill_group(self) -> None:
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def _close(self) -> None:
+        if self._heart is not None:
+            asyncio.get_running_loop().remove_reader(self._heart.fileno())
+            self._heart.close()
+            self._heart = None
+        if self._connection is not None:
+            self._connection.close()
+
+    def _take(self, frame: Frame) -> None:
+        if frame.kind is Kind.HELLO:
+            self.greeted.set()
+        else:
+            self.on_frame(self, frame)
+
+    def _beat(self) -> None:
+        assert self._heart is not None  # noqa: S101  # its reader is removed first
+        with contextlib.suppress(BlockingIOError):
+            if self._heart.recv(4096):
+                self._missed, self._beaten = 0, True
+            else:
+                asyncio.get_running_loop().remove_reader(self._heart.fileno())
+
+
+def worker_environ(environ: Mapping[str, str], workers: int) -> dict[str, str]:
+    """The environment of each of a number of workers.
+
+    The libraries that numerical code is built on start a thread for each core; several workers
+    that all did would get in each other's way. What the operator has set stays.
+    """
+    threads = str(max(1, _cores() // max(1, workers)))
+    return {**dict.fromkeys(_THREAD_COUNTS, threads), **environ}
+
+
+_THREAD_COUNTS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _command(frames: int, heart: int) -> Sequence[str]:
+    return [sys.executable, "-c", _BOOT, json.dumps(sys.path), str(frames), str(heart)]
+
+
+def _describe(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"killed by signal {-code}"
