@@ -335,12 +335,16 @@ class Model(MLModel):
     url = f"{server.url}/v2/models/m/infer"
     body = json.dumps({"inputs": [TENSOR]}).encode()
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-    while True:  # 503 until one of the new workers can serve
+
+    def status():
         try:
-            urllib.request.urlopen(request, timeout=30).close()
-            break
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status
         except urllib.error.HTTPError as error:
-            assert error.code == 503
+            return error.code
+
+    while (code := status()) != 200:  # until one of the new workers can serve
+        assert code == 503
     *_, (transport, pid) = asked()
     assert transport == "rest"
     assert ["warmup", pid] in asked()

@@ -28,6 +28,7 @@ from mlserver_core.engine.pipeline import (
     compose_stream,
     stream_of,
 )
+from mlserver_core.engine.placement import WORKERS, executor_of
 from mlserver_core.engine.remote_model import RemoteModel, describe
 from mlserver_core.engine.route_table import Route
 from mlserver_core.engine.warmup import warm_up
@@ -47,12 +48,6 @@ from mlserver_core.model import MLModel
 from mlserver_core.settings import ArtifactPolicy, ModelSettings, Settings
 
 logger = logging.getLogger("mlserver")
-
-DEFAULT_EXECUTOR = "threads"
-#: Executors that run a model in the process that calls them, be it the server or a worker.
-LOCAL_EXECUTORS = ("inline", "threads")
-#: The executor of models that live in worker processes.
-WORKERS = "processes"
 
 
 @attrs.frozen(kw_only=True)
@@ -251,7 +246,7 @@ async def load(
         trusted_types=tuple(settings.trusted_types),
     )
     space = None
-    if model_settings.folder is not None and _executor_name(model_settings, parts) != WORKERS:
+    if model_settings.folder is not None and executor_of(model_settings, parts.workers) != WORKERS:
         space = ModuleSpace(model_settings.folder)
         space.open()
     counted = metrics or _metrics_of(model_settings, parts)
@@ -287,7 +282,7 @@ def _metrics_of(settings: ModelSettings, parts: Parts) -> ModelMetrics:
 
 
 def _make_executor(settings: ModelSettings, parts: Parts) -> Executor:
-    name = _executor_name(settings, parts)
+    name = executor_of(settings, parts.workers)
     make = parts.executors.get(name)
     if make is None:
         raise ModelLoadError(
@@ -295,17 +290,3 @@ def _make_executor(settings: ModelSettings, parts: Parts) -> Executor:
             f"there is no executor {name!r}; known are {', '.join(parts.executors)}",
         )
     return make(settings)
-
-
-def _executor_name(settings: ModelSettings, parts: Parts) -> str:
-    """Where a model lives: with a plugin's executor, in this process, or in workers, where its
-    own ``executor`` then says how it runs.
-    """
-    name = settings.executor
-    if name is not None and name not in LOCAL_EXECUTORS:
-        return name
-    workers = parts.workers if settings.parallel_workers is None else settings.parallel_workers
-    # A class that was given in code has no name by which another process could find it.
-    if workers > 0 and isinstance(settings.implementation, str):
-        return WORKERS
-    return name or DEFAULT_EXECUTOR
