@@ -28,7 +28,7 @@ from mlserver_core.engine.pipeline import (
     compose_stream,
     stream_of,
 )
-from mlserver_core.engine.placement import WORKERS, executor_of
+from mlserver_core.engine.placement import WORKERS, executor_of, make_executor
 from mlserver_core.engine.remote_model import RemoteModel, describe
 from mlserver_core.engine.route_table import Route
 from mlserver_core.engine.warmup import warm_up
@@ -61,6 +61,7 @@ class Parts:
         middlewares: what stands around inference, outermost first.
         metrics: what the server counts; None when it counts nothing.
         workers: how many processes a model lives in that does not say it itself; 0 for this one.
+            None in a worker, where every model lives in this one.
     """
 
     runtimes: Registry[str]
@@ -68,7 +69,7 @@ class Parts:
     executors: Registry[ExecutorFactory]
     middlewares: Sequence[MiddlewareFactory] = ()
     metrics: Metrics | None = None
-    workers: int = 0
+    workers: int | None = None
 
 
 @attrs.define(eq=False)
@@ -99,6 +100,11 @@ class LiveModel:
         if self._serving is None:
             raise RuntimeError(f"model {self.settings.name!r} is not loaded")
         return self._serving
+
+    @property
+    def remote(self) -> bool:
+        """Does it live in other processes?"""
+        return isinstance(self.executor, RemoteExecutor)
 
     async def bring_up(self, parts: Parts, settings: Settings) -> None:
         """Makes the model, runs its ``load`` and puts together what answers requests.
@@ -176,7 +182,7 @@ class LiveModel:
             await self._discard()
 
     async def _make(self, parts: Parts) -> tuple[MLModel, ModelDescription]:
-        self.executor = _make_executor(self.settings, parts)
+        self.executor = make_executor(self.settings, parts.executors, parts.workers)
 
         def make() -> MLModel:
             found = find_class(self.settings, parts.runtimes, self.context.space)
@@ -190,7 +196,12 @@ class LiveModel:
             return model
 
         with self.context.around():
-            source = ModelSource(settings=self.settings, make=make, metrics=self.context.metrics)
+            source = ModelSource(
+                settings=self.settings,
+                make=make,
+                runtime=parts.runtimes.get(str(self.settings.implementation)),
+                metrics=self.context.metrics,
+            )
             result = await self.executor.load(source)
         if isinstance(self.executor, RemoteExecutor):
             if not isinstance(result, ModelDescription):
@@ -279,14 +290,3 @@ def _metrics_of(settings: ModelSettings, parts: Parts) -> ModelMetrics:
     if parts.metrics is None:
         return ModelMetrics()
     return parts.metrics.of_model(settings.name, settings.version)
-
-
-def _make_executor(settings: ModelSettings, parts: Parts) -> Executor:
-    name = executor_of(settings, parts.workers)
-    make = parts.executors.get(name)
-    if make is None:
-        raise ModelLoadError(
-            settings.name,
-            f"there is no executor {name!r}; known are {', '.join(parts.executors)}",
-        )
-    return make(settings)
