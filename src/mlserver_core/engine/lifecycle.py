@@ -20,6 +20,7 @@ from mlserver_core.engine.module_space import ModuleSpace
 from mlserver_core.engine.parts import Parts
 from mlserver_core.engine.pipeline import (
     Surroundings,
+    close_middlewares,
     compose,
     compose_call,
     compose_exchange,
@@ -29,6 +30,7 @@ from mlserver_core.engine.pipeline import (
 from mlserver_core.engine.placement import in_workers, make_executor, slots
 from mlserver_core.engine.remote_model import RemoteModel, describe
 from mlserver_core.engine.route_table import Route
+from mlserver_core.engine.warmup import warm_up
 from mlserver_core.errors import MLServerError, ModelLoadError
 from mlserver_core.executors.interfaces import (
     Executor,
@@ -37,6 +39,7 @@ from mlserver_core.executors.interfaces import (
     RemoteExecutor,
 )
 from mlserver_core.metrics.custom import ModelMetrics
+from mlserver_core.middlewares.interfaces import Middleware
 from mlserver_core.model import MLModel
 from mlserver_core.settings import ArtifactPolicy, ModelSettings, Settings
 
@@ -62,6 +65,7 @@ class LiveModel:
     codecs: ModelCodecs | None = None
     model: MLModel | None = None
     _serving: Serving | None = None
+    _middlewares: list[Middleware] = attrs.field(factory=list, init=False)
     _ended: bool = attrs.field(default=False, init=False)
 
     @property
@@ -90,11 +94,14 @@ class LiveModel:
             failures=Failures(self.settings, settings.error_detail),
             slots=slots(self.settings, parts),
         )
-        middlewares = [make_middleware(self.settings) for make_middleware in parts.middlewares]
+        middlewares = self._middlewares
+        middlewares += [make_middleware(self.settings) for make_middleware in parts.middlewares]
         infer = compose(surroundings, middlewares)
         streams = description.streams
         executor = self._executor()
         remote = executor if isinstance(executor, RemoteExecutor) else None
+        if remote is None:  # elsewhere each process does it by itself
+            await warm_up(surroundings, description)
         self._serving = Serving(
             model=model,
             context=self.context,
@@ -125,6 +132,14 @@ class LiveModel:
         if self.executor is not None:
             await self.executor.idle()
 
+    def close_middlewares(self) -> None:
+        """The model takes no more requests: what its middlewares keep for them may go.
+
+        Calling it again does nothing.
+        """
+        close_middlewares(self._middlewares, self.settings)
+        self._middlewares.clear()
+
     async def unload(self) -> None:
         """Runs the model's ``unload``, if it was made, and lets go of its threads and modules.
 
@@ -133,6 +148,7 @@ class LiveModel:
         if self._ended:
             return
         self._ended = True
+        self.close_middlewares()
         try:
             if self.executor is not None and self.model is not None:
                 with self.context.around():

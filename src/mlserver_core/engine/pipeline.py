@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ from mlserver_core.middlewares.interfaces import Infer, InferStream, Middleware
 from mlserver_core.settings import ModelSettings
 from mlserver_core.types import InferenceRequest, InferenceResponse
 from mlserver_core.types.context import RequestContext
+
+logger = logging.getLogger("mlserver")
 
 _END = object()
 
@@ -64,6 +67,18 @@ def compose(parts: Surroundings, middlewares: Sequence[Middleware]) -> Infer:
     for middleware in reversed(middlewares):
         infer = middleware(infer)
     return infer
+
+
+def close_middlewares(middlewares: Sequence[Middleware], settings: ModelSettings) -> None:
+    """Tells those that have a ``close`` that their model takes no more requests; what one raises
+    is logged.
+    """
+    for middleware in middlewares:
+        close = getattr(middleware, "close", lambda: None)
+        try:
+            close()
+        except Exception:  # of a plugin; the model leaves all the same
+            logger.exception("A middleware of model %r failed to close", settings.name)
 
 
 def compose_stream(parts: Surroundings, middlewares: Sequence[Middleware]) -> InferStream:

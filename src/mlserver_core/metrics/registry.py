@@ -13,7 +13,7 @@ from mlserver_core.metrics.custom import ModelMetrics, check_name, refusal, to_f
 from mlserver_core.settings import Settings
 
 if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry, Counter, Histogram, Summary
+    from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
 
 _LABELS = ("model", "version")
 #: Upper bounds of the counts of requests and rows, which double.
@@ -44,6 +44,7 @@ class Metrics:
     _success: Counter = attrs.field(init=False)
     _failure: Counter = attrs.field(init=False)
     _duration: Summary = attrs.field(init=False)
+    _of_middlewares: list[Counter | Gauge] = attrs.field(factory=list, init=False)
     _outstanding: Histogram = attrs.field(init=False)
     _batch_queue: Histogram = attrs.field(init=False)
     _batch_rows: Histogram = attrs.field(init=False)
@@ -112,6 +113,27 @@ class Metrics:
             self._duration.labels(*labels),
         )
 
+    def counter(self, name: str, description: str) -> Counter:
+        """Makes a counter, with the labels ``model_name`` and ``model_version``, of what a
+        middleware does. The series of a model leave with it.
+
+        Raises:
+            ValueError: it is no name for a metric, or the name is taken.
+        """
+        from prometheus_client import Counter
+
+        made = Counter(name, description, _CUSTOM_LABELS, registry=self.registry)
+        self._of_middlewares.append(made)
+        return made
+
+    def gauge(self, name: str, description: str) -> Gauge:
+        """As ``counter``, for what goes up and down."""
+        from prometheus_client import Gauge
+
+        made = Gauge(name, description, _CUSTOM_LABELS, registry=self.registry)
+        self._of_middlewares.append(made)
+        return made
+
     def observe_outstanding(self, calls: int) -> None:
         """Notes how many calls a worker had been given and not finished."""
         self._outstanding.observe(calls)
@@ -135,8 +157,10 @@ class Metrics:
     def forget(self, name: str, version: str | None) -> None:
         """Takes out everything about a model that is gone, so that what is kept is bounded."""
         with self._lock:
-            ours = (self._success, self._failure, self._duration)
-            for metric in (*ours, self._batch_queue, self._batch_rows, *self._custom.values()):
+            own = (self._success, self._failure, self._duration)
+            batches = (self._batch_queue, self._batch_rows)
+            custom = self._custom.values()
+            for metric in (*own, *batches, *self._of_middlewares, *custom):
                 metric.remove(name, version or "")
 
     def custom(self, name: str, description: str) -> Histogram:

@@ -139,12 +139,20 @@ class ModelSettings:
     batch_when_idle: bool = setting(
         "Requests wait for others only while the model is busy.", default=True
     )
+    warmup: bool | list[str] = setting(
+        "Requests that it answers before it is ready: files in its folder, or true for one made "
+        "from the inputs; see [its page](warmup.md).",
+        default=False,
+    )
+    cache_enabled: bool = setting(
+        "Keep its answers, if the server's cache_enabled is true too; see [its page](cache.md).",
+        default=False,
+    )
     idempotent: bool = setting(
         "false: a request whose worker was lost, or that was in a batch that failed, is never "
         "run twice.",
         default=True,
     )
-    cache_enabled: bool = setting("Cache answers of this model.", LATER, default=False)
     source: Path | None = attrs.field(default=None, eq=False)
     policy: ArtifactPolicy = attrs.field(factory=ArtifactPolicy, eq=False)
 

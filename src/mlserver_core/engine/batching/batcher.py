@@ -15,7 +15,7 @@ from mlserver_core.engine.batching.failing import copy_error, is_about_content, 
 from mlserver_core.engine.batching.merging import Unsplittable, merge, split
 from mlserver_core.engine.batching.parts import Part, count_rows, to_part
 from mlserver_core.engine.batching.queue import Batch, Group, Member
-from mlserver_core.errors import MLServerError, RuntimeFailed
+from mlserver_core.errors import MLServerError, RuntimeFailed, WorkerLost
 from mlserver_core.metrics.custom import ModelMetrics
 from mlserver_core.middlewares.interfaces import Infer
 from mlserver_core.settings import ModelSettings
@@ -194,6 +194,7 @@ class Batcher:
         if self.settings.idempotent and smaller:
             for each in members:
                 each.context.start_by = None  # the model has begun to work on it
+                each.context.lost_workers += isinstance(error, WorkerLost)
             for batch in smaller:
                 self._dispatch(batch)
             return

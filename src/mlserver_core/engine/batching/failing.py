@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-from mlserver_core.errors import ErrorCode, MLServerError, Quarantined
+from mlserver_core.errors import ErrorCode, MLServerError, Quarantined, WorkerLost
 
 T = TypeVar("T")
 
@@ -26,14 +26,14 @@ _OF_THE_SERVER = frozenset(
 
 def is_about_content(error: MLServerError) -> bool:
     """May one of the requests be the culprit, and the others be answered without it?"""
-    return error.code not in _OF_THE_SERVER
+    return isinstance(error, WorkerLost) or error.code not in _OF_THE_SERVER
 
 
 def smaller_batches(members: Sequence[T], error: MLServerError) -> list[Sequence[T]]:
     """What to ask next to find the culprit: two halves, or each alone where the batch has
     ended workers, which every further try with the culprit in it would do again.
     """
-    if isinstance(error, Quarantined):
+    if isinstance(error, (Quarantined, WorkerLost)):
         return [[member] for member in members]
     middle = len(members) // 2
     return [members[:middle], members[middle:]]
