@@ -112,6 +112,8 @@ def run(frames: int, heartbeat: int) -> None:
     sockets = socket.socket(fileno=frames), socket.socket(fileno=heartbeat)
     guard(*sockets)
     Lifeline(sockets[1]).start()
+    # aiohttp reads this: there is no socket here that a file could be sent into.
+    os.environ["AIOHTTP_NOSENDFILE"] = "1"
 
     async def work() -> None:
         await Worker().run(sockets[0])
