@@ -22,7 +22,10 @@ _TURN = 64 * 1024
 #: Descriptors that one read may bring. Linux brings those of one ``sendmsg``, which is one.
 _MOST_DESCRIPTORS = 64
 _INT = array.array("i").itemsize
-_FLAGS = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+_ANCILLARY = socket.CMSG_SPACE(_MOST_DESCRIPTORS * _INT)
+# Plain integers: flags of the standard library are combined in Python, for microseconds each time.
+_FLAGS = int(getattr(socket, "MSG_CMSG_CLOEXEC", 0))
+_LOST = int(socket.MSG_CTRUNC)
 #: What ``unpack`` raises for bytes that are none of its own.
 _MISFITS = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 
@@ -47,12 +50,13 @@ class FrameReader:
         view = memoryview(self._buffer)[self._end :]
         try:
             count, ancillary, flags, _ = self._sock.recvmsg_into(
-                [view], socket.CMSG_SPACE(_MOST_DESCRIPTORS * _INT), _FLAGS
+                [view], _ANCILLARY, _FLAGS
             )
         except (BlockingIOError, InterruptedError):
             return True
-        self._keep_descriptors(ancillary)
-        if flags & socket.MSG_CTRUNC:
+        if ancillary:
+            self._keep_descriptors(ancillary)
+        if flags & _LOST:
             raise BrokenFrame("a descriptor was lost: this process has as many as it may have")
         self._end += count
         return count > 0
