@@ -156,7 +156,11 @@ async def test_context_of_a_request_is_known_to_the_model(start_worker, folder_m
     await worker.load(folder_model("m", MODEL))
     call = worker.begin_predict(1.0, id="x", transport="rest", headers={"x-tenant": "blue"})
     assert list((await worker.next(call)).body.outputs[0].data) == [
-        "x", "rest", "blue", "False", "False",
+        "x",
+        "rest",
+        "blue",
+        "False",
+        "False",
     ]
 
 

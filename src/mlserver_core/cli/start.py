@@ -95,6 +95,8 @@ def _serve(loaded: Loaded[Settings], plugins: PluginManager, strict: bool) -> in
     # As MLServer does, so that models may share code; behind all else, to shadow nothing.
     sys.path.extend([str(Path.cwd()), str(Path(loaded.value.model_repository_root).resolve())])
 
+    main_loop.lift_descriptor_limit()
+
     async def serve() -> None:
         server = MLServer(loaded.value, plugins=plugins, strict=strict)
         server.stop_on_signals()
