@@ -253,10 +253,17 @@ async def load(
     return live
 
 
-async def discard(live: LiveModel) -> None:
-    """Unloads a model that will not serve; what its ``unload`` raises is logged."""
+async def discard(live: LiveModel, seconds: float | None = None) -> None:
+    """Unloads a model that will not serve; what its ``unload`` raises is logged.
+
+    Args:
+        live: the model.
+        seconds: how long that may take; a model that takes longer is logged and left.
+    """
     try:
-        await live.unload()
+        await asyncio.wait_for(live.unload(), seconds)
+    except asyncio.TimeoutError:
+        logger.warning("Model %r did not unload within %s seconds", live.settings.name, seconds)
     except Exception:  # why it does not serve is what counts
         logger.exception("Model %r failed to unload after its load", live.settings.name)
 
