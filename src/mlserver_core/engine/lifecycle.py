@@ -261,9 +261,14 @@ async def discard(live: LiveModel, seconds: float | None = None) -> None:
         seconds: how long that may take; a model that takes longer is logged and left.
     """
     try:
-        await asyncio.wait_for(live.unload(), seconds)
+        await asyncio.wait_for(_unload(live), seconds)
     except asyncio.TimeoutError:
         logger.warning("Model %r did not unload within %s seconds", live.settings.name, seconds)
+
+
+async def _unload(live: LiveModel) -> None:
+    try:
+        await live.unload()
     except Exception:  # why it does not serve is what counts
         logger.exception("Model %r failed to unload after its load", live.settings.name)
 
