@@ -67,7 +67,14 @@ class Pool:
 
     def __attrs_post_init__(self) -> None:
         self.dispatcher = Dispatcher(self._note_sent)
-        self.supervisor = Supervisor(self.size, self.settings, self._take, self._begin, self._lose)
+        self.supervisor = Supervisor(
+            self.size,
+            self.settings,
+            on_frame=self._take,
+            on_beat=self.dispatcher.note_beat,
+            on_begun=self._begin,
+            on_lost=self._lose,
+        )
 
     def start(self) -> None:
         """Begins to start the workers, in the background."""
