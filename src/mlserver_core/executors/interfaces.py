@@ -51,11 +51,14 @@ class ModelSource:
     Attributes:
         settings: of the model.
         make: makes the model, in this process; what it raises is the load's failure.
+        runtime: the dotted path behind ``settings.implementation``, where that is a registered
+            name: a plugin that was registered in code is unknown in other processes.
         metrics: takes what a model counts that lives in another process.
     """
 
     settings: ModelSettings
     make: Callable[[], RunnableModel]
+    runtime: str | None = None
     metrics: MetricsSink | None = None
 
 

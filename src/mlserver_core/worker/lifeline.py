@@ -6,7 +6,6 @@ import contextlib
 import ctypes
 import faulthandler
 import os
-import resource
 import signal
 import socket
 import sys
@@ -15,8 +14,10 @@ from types import FrameType
 
 import attrs
 
+from mlserver_core.engine import main_loop
+
 #: Seconds between two beats.
-BEAT = 1.0
+BEAT = 0.5
 #: Of Linux, <sys/prctl.h>: the signal that a process gets when its parent ends.
 _PR_SET_PDEATHSIG = 1
 #: What a terminal or a service manager sends to the whole group; the server says when to stop.
@@ -25,7 +26,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
 
 @attrs.define(eq=False)
 class Lifeline:
-    """Tells the server once a second that this process runs, and ends it when nobody listens.
+    """Tells the server twice a second that this process runs, and ends it when nobody listens.
 
     It has a thread of its own: a model that holds up the event loop holds up no beat.
 
@@ -74,9 +75,7 @@ def guard(*sockets: socket.socket) -> None:
     faulthandler.enable()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    with contextlib.suppress(OSError, ValueError):  # some systems allow less than they say
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    main_loop.lift_descriptor_limit()
 
 
 def _ignore(number: int, frame: FrameType | None) -> None:

@@ -72,7 +72,11 @@ class Work:
         metrics = ModelMetrics()
         if self.settings.metrics_endpoint:
             metrics = ShippedMetrics(self.sender, call.generation, frozenset(body["metric_names"]))
-        return await self.models.load(call.generation, body["settings"], metrics)
+        settings, runtime = body["settings"], body.get("runtime")
+        runtimes = self.models.parts.runtimes
+        if runtime is not None and runtimes.get(settings.implementation) is None:
+            runtimes.add(settings.implementation, runtime)
+        return await self.models.load(call.generation, settings, metrics)
 
     async def unload(self, call: Call, _: Mapping[str, Any]) -> None:
         """Unloads a model."""

@@ -40,6 +40,7 @@ class WorkerProcess:
     Attributes:
         number: names it in the log, together with the process id.
         on_frame: is told of each frame that comes from it.
+        on_beat: is told of each sign of life.
         calls: what it was asked and has not finished, by id.
         bytes_out: bytes of their tensors.
         tasks: what else it is doing for the pool, such as loading a model, by id.
@@ -48,10 +49,12 @@ class WorkerProcess:
         greeted: it has started, and takes models.
         reason: what it is being ended for; None while nothing is known against it.
         culprit: the call that it is being ended for, if it is one.
+        beats: signs of life that have come.
     """
 
     number: int
     on_frame: Callable[[WorkerProcess, Frame], None]
+    on_beat: Callable[[WorkerProcess], None]
     calls: dict[int, Call] = attrs.field(factory=dict, init=False)
     bytes_out: int = attrs.field(default=0, init=False)
     tasks: dict[int, Call] = attrs.field(factory=dict, init=False)
@@ -60,12 +63,12 @@ class WorkerProcess:
     greeted: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
     reason: str | None = attrs.field(default=None, init=False)
     culprit: Call | None = attrs.field(default=None, init=False)
+    beats: int = attrs.field(default=0, init=False)
     _process: asyncio.subprocess.Process | None = attrs.field(default=None, init=False)
     _connection: Connection | None = attrs.field(default=None, init=False)
     _heart: socket.socket | None = attrs.field(default=None, init=False)
     _closed: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
     _missed: int = attrs.field(default=0, init=False)
-    _beaten: bool = attrs.field(default=False, init=False)
 
     def __str__(self) -> str:
         return f"worker {self.number} (pid {self.pid})"
@@ -106,7 +109,7 @@ class WorkerProcess:
             their_heart.close()
         self._heart = heart
         asyncio.get_running_loop().add_reader(heart.fileno(), self._beat)
-        self._connection = Connection(ours, self._take, lambda _error: self._closed.set())
+        self._connection = Connection(ours, self._take, self._note_closed)
         self._connection.send(Kind.INIT, 0, dict(greeting))
 
     def send(self, kind: Kind, call: int, body: Any = None) -> None:
@@ -126,13 +129,14 @@ class WorkerProcess:
         itself stopped for a while does not blame its workers.
         """
         self._missed += 1
-        limit = most_missed if self._beaten else max(most_missed, _FIRST_BEAT)
+        limit = most_missed if self.beats else max(most_missed, _FIRST_BEAT)
         if self._missed > limit:
             self.kill(f"gave no sign of life for {most_missed:g} seconds")
 
     def kill(self, reason: str) -> None:
         """Ends the process and whatever it has started, at once."""
         self.reason = self.reason or reason
+        self.loaded.clear()  # it gets no more calls
         self._kill_group()
 
     async def wait(self) -> str:
@@ -158,6 +162,10 @@ class WorkerProcess:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
+    def _note_closed(self, _: Exception | None) -> None:
+        self.loaded.clear()  # before its end is certain: it gets no more calls
+        self._closed.set()
+
     def _close(self) -> None:
         if self._heart is not None:
             asyncio.get_running_loop().remove_reader(self._heart.fileno())
@@ -176,7 +184,9 @@ class WorkerProcess:
         assert self._heart is not None  # noqa: S101  # its reader is removed first
         with contextlib.suppress(BlockingIOError):
             if self._heart.recv(4096):
-                self._missed, self._beaten = 0, True
+                self._missed = 0
+                self.beats += 1
+                self.on_beat(self)
             else:
                 asyncio.get_running_loop().remove_reader(self._heart.fileno())
 
