@@ -87,5 +87,5 @@ def _release(sockets: tuple[socket.socket, ...]) -> None:
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     for each in sockets:
-        with contextlib.suppress(OSError):
-            each.close()
+        # Not close(), which waits for the event loop to let go of the socket.
+        os.close(each.detach())
