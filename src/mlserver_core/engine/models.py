@@ -11,8 +11,9 @@ from weakref import WeakValueDictionary
 import attrs
 
 from mlserver_core.engine.failures import cut_paths
-from mlserver_core.engine.lifecycle import LiveModel, Parts, discard, load
+from mlserver_core.engine.lifecycle import LiveModel, discard, load
 from mlserver_core.engine.model_table import ModelEntry, ModelTable, rank
+from mlserver_core.engine.parts import Parts
 from mlserver_core.engine.repository import find_model
 from mlserver_core.engine.retirement import Retirement
 from mlserver_core.engine.route_table import Route, RouteTable
