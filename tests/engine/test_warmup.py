@@ -330,25 +330,27 @@ class Model(MLModel):
     first, second = asked()
     assert (first[0], second[0]) == ("warmup", "warmup")
     assert first[1] != second[1]
-    for _, pid in (first, second):
-        os.kill(int(pid), signal.SIGKILL)
-    url = f"{server.url}/v2/models/m/infer"
+    os.kill(int(first[1]), signal.SIGKILL)
     body = json.dumps({"inputs": [TENSOR]}).encode()
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    url, kind = f"{server.url}/v2/models/m/infer", {"Content-Type": "application/json"}
+    known = {first[1], second[1]}
 
     def status():
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                return answer.status
+            with urllib.request.urlopen(urllib.request.Request(url, body, kind), timeout=30) as got:
+                return got.status
         except urllib.error.HTTPError as error:
             return error.code
 
-    while (code := status()) != 200:  # until one of the new workers can serve
-        assert code == 503
-    *_, (transport, pid) = asked()
+    while {pid for _, pid in asked()} == known:
+        assert status() == 200  # the other one answers meanwhile
+    os.kill(int(second[1]), signal.SIGKILL)
+    while (code := status()) != 200:
+        assert code == 503  # the new one is warm, but perhaps not in service yet
+    by_the_new_ones = [(transport, pid) for transport, pid in asked() if pid not in known]
+    transport, pid = by_the_new_ones[-1]
     assert transport == "rest"
-    assert ["warmup", pid] in asked()
-    assert pid not in (first[1], second[1])
+    assert by_the_new_ones.index(("warmup", pid)) < by_the_new_ones.index(("rest", pid))
     assert server.stop() == 0
 
 

@@ -253,8 +253,20 @@ async def load(
     return live
 
 
-async def discard(live: LiveModel) -> None:
-    """Unloads a model that will not serve; what its ``unload`` raises is logged."""
+async def discard(live: LiveModel, seconds: float | None = None) -> None:
+    """Unloads a model that will not serve; what its ``unload`` raises is logged.
+
+    Args:
+        live: the model.
+        seconds: how long that may take; a model that takes longer is logged and left.
+    """
+    try:
+        await asyncio.wait_for(_unload(live), seconds)
+    except asyncio.TimeoutError:
+        logger.warning("Model %r did not unload within %s seconds", live.settings.name, seconds)
+
+
+async def _unload(live: LiveModel) -> None:
     try:
         await live.unload()
     except Exception:  # why it does not serve is what counts

@@ -155,10 +155,7 @@ class Models:
         entry = self.table.get(live.settings.name, live.settings.version)
         if entry is not None:
             self._put(attrs.evolve(entry, state=State.UNAVAILABLE, serving=None))
-        try:
-            await asyncio.wait_for(discard(live), seconds)
-        except asyncio.TimeoutError:
-            logger.warning("Model %r did not unload within %s seconds", live.settings.name, seconds)
+        await discard(live, seconds)
         self._plugins.notify("mlserver_model_unloaded", model=live.model)
 
     async def _load_versions(
