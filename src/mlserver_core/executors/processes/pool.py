@@ -132,15 +132,16 @@ class Pool:
         ):
             await self.supervisor.changes.wait()
 
-    def end_stuck(self, call: Call, seconds: float) -> None:
+    def end_stuck(self, worker: WorkerProcess, id: int, seconds: float) -> None:
         """Ends the worker that is still at a call long after its time was up.
 
         Args:
-            call: nobody waits for it any more.
+            worker: that was asked.
+            id: of the call; nobody waits for it any more.
             seconds: what it was allowed.
         """
-        worker = call.worker
-        if worker is None or call.id not in worker.calls:
+        call = worker.calls.get(id)
+        if call is None:
             return
         name = self._known[call.generation].name
         request = call.context.request_id if call.context is not None else None
