@@ -76,7 +76,11 @@ def serving() -> Iterator[tuple[int, str]]:
             (model / "model-settings.json").write_text(json.dumps(settings), encoding="utf-8")
         command = [sys.executable, "-m", "mlserver_core.cli.main", "start", folder]
         command += ["--http-port", "0", "--grpc-port", "0", "--metrics-port", "0"]
-        environ = {**os.environ, "MLSERVER_PARALLEL_WORKERS": str(WORKERS), "MLSERVER_DEBUG": "false"}
+        environ = {
+            **os.environ,
+            "MLSERVER_PARALLEL_WORKERS": str(WORKERS),
+            "MLSERVER_DEBUG": "false",
+        }
         with Path(folder, "log").open("w+", encoding="utf-8") as log:
             server = subprocess.Popen(command, stdout=log, stderr=log, env=environ)
             try:
