@@ -13,7 +13,8 @@ from mlserver_core.errors import Unavailable
 from mlserver_core.executors.interfaces import HttpAnswer, HttpCall, ModelDescription, ModelSource
 from mlserver_core.executors.processes.calls import Call, size_of
 from mlserver_core.executors.processes.frames import Kind
-from mlserver_core.executors.processes.pool import Generation, Pool
+from mlserver_core.executors.processes.generation import Generation
+from mlserver_core.executors.processes.pool import Pool
 from mlserver_core.executors.processes.streams import Stream
 from mlserver_core.settings import ModelSettings
 from mlserver_core.types.context import RequestContext, request_context
@@ -121,8 +122,9 @@ class ProcessesExecutor:
             return await call.ended
         except asyncio.CancelledError:
             self.pool.dispatcher.give_up(call, expired=call.expired)
-            if call.expired and self.timeout is not None:
-                # What began just before its time was up gets as long again.
-                loop = asyncio.get_running_loop()
-                loop.call_later(self.timeout, self.pool.end_stuck, call, self.timeout)
+            if call.expired and self.timeout is not None and call.worker is not None:
+                # What began just before its time was up gets as long again. The timer is to know
+                # no more than its id: it would keep the tensors all that time.
+                stuck = call.worker, call.id, self.timeout
+                asyncio.get_running_loop().call_later(self.timeout, self.pool.end_stuck, *stuck)
             raise

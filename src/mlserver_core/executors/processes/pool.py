@@ -16,6 +16,7 @@ from mlserver_core.executors.processes import logs
 from mlserver_core.executors.processes.calls import Call
 from mlserver_core.executors.processes.dispatcher import Dispatcher
 from mlserver_core.executors.processes.frames import Frame, Kind
+from mlserver_core.executors.processes.generation import Generation
 from mlserver_core.executors.processes.process import WorkerProcess
 from mlserver_core.executors.processes.supervisor import Supervisor, delay_after
 from mlserver_core.settings import ModelSettings, Settings
@@ -24,24 +25,6 @@ logger = logging.getLogger("mlserver.parallel")
 
 #: Processes that may end before they have begun, until the load of a model is given up.
 _MOST_FAILURES = 3
-
-
-@attrs.frozen(kw_only=True, eq=False)
-class Generation:
-    """One load of one model.
-
-    Attributes:
-        number: names it in frames.
-        source: what is loaded.
-    """
-
-    number: int
-    source: ModelSource
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-        return self.source.settings.name
 
 
 @attrs.define(eq=False)
@@ -132,15 +115,16 @@ class Pool:
         ):
             await self.supervisor.changes.wait()
 
-    def end_stuck(self, call: Call, seconds: float) -> None:
+    def end_stuck(self, worker: WorkerProcess, id: int, seconds: float) -> None:
         """Ends the worker that is still at a call long after its time was up.
 
         Args:
-            call: nobody waits for it any more.
+            worker: that was asked.
+            id: of the call; nobody waits for it any more.
             seconds: what it was allowed.
         """
-        worker = call.worker
-        if worker is None or call.id not in worker.calls:
+        call = worker.calls.get(id)
+        if call is None:
             return
         name = self._known[call.generation].name
         request = call.context.request_id if call.context is not None else None
