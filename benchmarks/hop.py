@@ -79,9 +79,7 @@ async def serving() -> AsyncIterator[InferenceEngine]:
 
 async def ask(engine: InferenceEngine, model: str, data: np.ndarray) -> None:
     """Asks once."""
-    tensor = RequestInput(
-        name="x", shape=list(data.shape), datatype="FP32", data=TensorData(data)
-    )
+    tensor = RequestInput(name="x", shape=list(data.shape), datatype="FP32", data=TensorData(data))
     request = InferenceRequest(id="benchmark", inputs=[tensor])
     await engine.infer(model, None, request, RequestContext())
 
@@ -183,7 +181,8 @@ async def measure(rounds: int, calls: int) -> dict[str, Any]:
 
 def show(figures: dict[str, Any]) -> None:
     """Prints a table, and everything as one line of JSON."""
-    print(f"{'microseconds':<14}{'in process':>12}{'p90':>10}{'worker':>12}{'p90':>10}{'p50 more':>12}")
+    heads = f"{'in process':>12}{'p90':>10}{'worker':>12}{'p90':>10}{'p50 more':>12}"
+    print(f"{'microseconds':<14}{heads}")
     for name, _, _ in CASES:
         case = figures[name]
         cells = [case[way][each] for way in WAYS for each in ("p50", "p90")]
@@ -191,7 +190,9 @@ def show(figures: dict[str, Any]) -> None:
         row = "".join(f"{each:>{width}.1f}" for each, width in zip(cells, widths, strict=True))
         print(f"{name:<14}{row}{case['overhead p50']:>12.1f}")
     for name in ("per second, 32 in flight", "4 MB"):
-        print(f"{name}: " + ", ".join(f"{key} {value:,.0f}" for key, value in figures[name].items()))
+        print(
+            f"{name}: " + ", ".join(f"{key} {value:,.0f}" for key, value in figures[name].items())
+        )
     print(json.dumps(figures))
 
 

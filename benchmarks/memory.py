@@ -55,7 +55,8 @@ def look_at(pid: int) -> Process:
     """What the system says of a process."""
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     memory = int(status.split("VmRSS:")[1].split()[0])
-    return Process(pid=pid, memory=memory, descriptors=len(os.listdir(f"/proc/{pid}/fd")))
+    descriptors = sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+    return Process(pid=pid, memory=memory, descriptors=descriptors)
 
 
 def workers_of(pid: int) -> list[int]:
@@ -76,7 +77,11 @@ def serving() -> Iterator[tuple[int, str]]:
             (model / "model-settings.json").write_text(json.dumps(settings), encoding="utf-8")
         command = [sys.executable, "-m", "mlserver_core.cli.main", "start", folder]
         command += ["--http-port", "0", "--grpc-port", "0", "--metrics-port", "0"]
-        environ = {**os.environ, "MLSERVER_PARALLEL_WORKERS": str(WORKERS), "MLSERVER_DEBUG": "false"}
+        environ = {
+            **os.environ,
+            "MLSERVER_PARALLEL_WORKERS": str(WORKERS),
+            "MLSERVER_DEBUG": "false",
+        }
         with Path(folder, "log").open("w+", encoding="utf-8") as log:
             server = subprocess.Popen(command, stdout=log, stderr=log, env=environ)
             try:
