@@ -13,7 +13,8 @@ from mlserver_core.errors import Unavailable
 from mlserver_core.executors.interfaces import HttpAnswer, HttpCall, ModelDescription, ModelSource
 from mlserver_core.executors.processes.calls import Call, size_of
 from mlserver_core.executors.processes.frames import Kind
-from mlserver_core.executors.processes.pool import Generation, Pool
+from mlserver_core.executors.processes.generation import Generation
+from mlserver_core.executors.processes.pool import Pool
 from mlserver_core.executors.processes.streams import Stream
 from mlserver_core.settings import ModelSettings
 from mlserver_core.types.context import RequestContext, request_context

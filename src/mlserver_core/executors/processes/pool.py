@@ -16,6 +16,7 @@ from mlserver_core.executors.processes import logs
 from mlserver_core.executors.processes.calls import Call
 from mlserver_core.executors.processes.dispatcher import Dispatcher
 from mlserver_core.executors.processes.frames import Frame, Kind
+from mlserver_core.executors.processes.generation import Generation
 from mlserver_core.executors.processes.process import WorkerProcess
 from mlserver_core.executors.processes.supervisor import Supervisor, delay_after
 from mlserver_core.settings import ModelSettings, Settings
@@ -24,24 +25,6 @@ logger = logging.getLogger("mlserver.parallel")
 
 #: Processes that may end before they have begun, until the load of a model is given up.
 _MOST_FAILURES = 3
-
-
-@attrs.frozen(kw_only=True, eq=False)
-class Generation:
-    """One load of one model.
-
-    Attributes:
-        number: names it in frames.
-        source: what is loaded.
-    """
-
-    number: int
-    source: ModelSource
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-        return self.source.settings.name
 
 
 @attrs.define(eq=False)
@@ -67,7 +50,14 @@ class Pool:
 
     def __attrs_post_init__(self) -> None:
         self.dispatcher = Dispatcher(self._note_sent)
-        self.supervisor = Supervisor(self.size, self.settings, self._take, self._begin, self._lose)
+        self.supervisor = Supervisor(
+            self.size,
+            self.settings,
+            on_frame=self._take,
+            on_beat=self.dispatcher.note_beat,
+            on_begun=self._begin,
+            on_lost=self._lose,
+        )
 
     def start(self) -> None:
         """Begins to start the workers, in the background."""
