@@ -181,9 +181,8 @@ async def measure(rounds: int, calls: int) -> dict[str, Any]:
 
 def show(figures: dict[str, Any]) -> None:
     """Prints a table, and everything as one line of JSON."""
-    print(
-        f"{'microseconds':<14}{'in process':>12}{'p90':>10}{'worker':>12}{'p90':>10}{'p50 more':>12}"
-    )
+    heads = f"{'in process':>12}{'p90':>10}{'worker':>12}{'p90':>10}{'p50 more':>12}"
+    print(f"{'microseconds':<14}{heads}")
     for name, _, _ in CASES:
         case = figures[name]
         cells = [case[way][each] for way in WAYS for each in ("p50", "p90")]

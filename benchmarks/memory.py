@@ -55,7 +55,8 @@ def look_at(pid: int) -> Process:
     """What the system says of a process."""
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     memory = int(status.split("VmRSS:")[1].split()[0])
-    return Process(pid=pid, memory=memory, descriptors=len(os.listdir(f"/proc/{pid}/fd")))
+    descriptors = sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+    return Process(pid=pid, memory=memory, descriptors=descriptors)
 
 
 def workers_of(pid: int) -> list[int]:

@@ -1,8 +1,11 @@
-"""Measures what it costs to ask another process: the median of an echo, in microseconds.
+"""What the connection to another process costs, without the engine: the median of an echo.
 
-Run it as ``python benchmarks/wire.py``; parent and child have a uvloop each.
+Parent and child have a uvloop each. Run it with ``--help`` for its options.
 """
 
+from __future__ import annotations
+
+import argparse
 import asyncio
 import socket
 import statistics
@@ -18,7 +21,8 @@ from mlserver_core.executors.processes.frames import Frame, Kind
 from mlserver_core.types import InferenceRequest, InferenceResponse, RequestInput, ResponseOutput
 from mlserver_core.types.context import RequestContext
 
-CASES = {"1x4 FP32": ((1, 4), 5000), "4 MB FP32": ((1024, 1024), 300)}
+#: Shapes, and of how many calls one is made.
+CASES = {"1x4 FP32": ((1, 4), 1), "4 MB FP32": ((1024, 1024), 20)}
 HEADERS = {"host": "localhost:8080", "content-type": "application/json", "user-agent": "wire/1"}
 
 
@@ -49,17 +53,17 @@ async def serve(descriptor: int) -> None:
     await closed
 
 
-async def measure() -> None:
+async def measure(calls: int) -> None:
     """Prints the median of each case."""
     ours, theirs = socket.socketpair()
-    command = [sys.executable, __file__, str(theirs.fileno())]
+    command = [sys.executable, __file__, "--child", str(theirs.fileno())]
     with theirs, subprocess.Popen(command, pass_fds=[theirs.fileno()]) as child:
         theirs.close()
         answers: asyncio.Queue[Frame] = asyncio.Queue()
         connection = Connection(ours, answers.put_nowait, lambda _: None)
-        for name, (shape, rounds) in CASES.items():
+        for name, (shape, fewer) in CASES.items():
             times = []
-            for number in range(rounds):
+            for number in range(max(1, calls // fewer)):
                 body = make_call(shape)
                 start = time.perf_counter()
                 connection.send(Kind.PREDICT, number, body)
@@ -70,5 +74,14 @@ async def measure() -> None:
         child.wait()
 
 
+def main() -> None:
+    """Runs the benchmark, or the process that answers it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--calls", type=int, default=5000, help="a 20th for 4 MB (%(default)s)")
+    parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    uvloop.run(measure(options.calls) if options.child is None else serve(options.child))
+
+
 if __name__ == "__main__":
-    uvloop.run(serve(int(sys.argv[1])) if sys.argv[1:] else measure())
+    main()

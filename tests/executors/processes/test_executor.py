@@ -28,14 +28,14 @@ async def test_a_call_that_took_too_long_is_let_go_of_when_the_worker_is(start, 
     data = np.ones(4, np.float32)
     known = weakref.ref(data)
 
-    async def ask():
+    async def ask(data):
         tensor = RequestInput(name="x", shape=[4], datatype="FP32", data=data)
         context = RequestContext(deadline=time.monotonic() + 0.1)
         with pytest.raises(DeadlineExceeded):
             await engine.infer("m", None, InferenceRequest(inputs=[tensor]), context)
 
-    await ask()
-    del data, ask
+    await ask(data)
+    del data
     while known() is not None:  # not for the ten thousand seconds that the worker may go on
         await asyncio.sleep(0.01)
         gc.collect()
