@@ -183,6 +183,7 @@ class LiveModel:
                 name = type(self.executor).__name__
                 raise ModelLoadError(self.settings.name, f"{name}.load gave no ModelDescription")
             self.model = RemoteModel(self.settings, self.executor)
+            self.model.inputs, self.model.outputs = list(result.inputs), list(result.outputs)
             return self.model, result
         if result is not None and not result:  # None is success: many runtimes return nothing
             raise ModelLoadError(self.settings.name, "load() returned False")

@@ -36,6 +36,8 @@ def describe(model: MLModel) -> ModelDescription:
     return ModelDescription(
         predicts=type(model).predict is not MLModel.predict,
         streams=type(model).predict_stream is not MLModel.predict_stream,
+        inputs=tuple(model.inputs),
+        outputs=tuple(model.outputs),
         handlers=tuple(
             HandlerDescription(
                 name=name, rest_path=custom.rest_path, rest_method=custom.rest_method

@@ -8,6 +8,7 @@ from typing import Any, Protocol, SupportsFloat, runtime_checkable
 import attrs
 
 from mlserver_core.settings import ModelSettings
+from mlserver_core.types import MetadataTensor
 
 
 class RunnableModel(Protocol):
@@ -126,11 +127,15 @@ class ModelDescription:
     Attributes:
         predicts: has it a ``predict`` of its own?
         streams: has it a ``predict_stream`` of its own?
+        inputs: what it takes, which its ``load`` may have read from the artifact.
+        outputs: what it answers.
         handlers: its custom handlers.
     """
 
     predicts: bool
     streams: bool
+    inputs: tuple[MetadataTensor, ...] = ()
+    outputs: tuple[MetadataTensor, ...] = ()
     handlers: tuple[HandlerDescription, ...] = ()
 
 

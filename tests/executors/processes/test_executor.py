@@ -1,5 +1,7 @@
 """The executor of a model in workers."""
 
+from __future__ import annotations
+
 import asyncio
 import gc
 import time
