@@ -225,6 +225,24 @@ def test_work_of_a_client_that_leaves_is_cancelled(start, open_socket, path, tim
     assert "Stopping; 0 request(s) in flight" in "\n".join(server.lines)
 
 
+@pytest.mark.parametrize("implementation", ["Async", "Plain"])
+@pytest.mark.parametrize("timeout", ["", "request_timeout=600"])
+def test_calls_that_outlast_the_grace_period_are_told(start, open_socket, implementation, timeout):
+    server = start(implementation, "shutdown_grace_period=0.2", *filter(None, [timeout]))
+    clients = []
+    for path in ("infer", "infer_stream", "custom"):
+        clients.append(open_socket(server, raw(path, path)))
+        if implementation == "Async" or path == "infer":
+            server.wait_for(f"BEGAN {path}")
+    assert server.stop() == 0
+    for client in clients:
+        got = b""
+        while received := client.recv(65536):
+            got += received
+        assert got.startswith(b"HTTP/1.1 503 ")
+        assert got.endswith(b'{"error":"the server is stopping"}')
+
+
 @pytest.mark.parametrize("path", ["infer", "infer_stream", "custom"])
 @pytest.mark.parametrize("timeout", ["", "request_timeout=600"])
 def test_call_whose_client_leaves_the_queue_never_begins(

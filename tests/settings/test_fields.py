@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from mlserver_core.settings import ModelSettings, Settings
-from mlserver_core.settings.fields import Effect, at_least, effect_of, one_of, port, setting
+from mlserver_core.settings.fields import Effect, above, at_least, effect_of, one_of, port, setting
 
 
 @attrs.define
@@ -55,6 +55,17 @@ def test_at_least_refuses_less_and_nan(value, shown):
         Sample(size=value)
 
     assert str(caught.value) == f"expected at least 1, got {shown}"
+
+
+@pytest.mark.parametrize(("value", "shown"), [(0, "0"), (-1.5, "-1.5"), (math.nan, "nan")])
+def test_above_refuses_the_limit_what_is_below_and_nan(value, shown):
+    field = attrs.fields(Sample).size
+    above(0)(None, field, 0.001)
+    above(0)(None, field, None)
+    with pytest.raises(ValueError) as caught:
+        above(0)(None, field, value)
+
+    assert str(caught.value) == f"expected more than 0, got {shown}"
 
 
 @pytest.mark.parametrize("value", [0, 1, 65535])

@@ -235,6 +235,9 @@ def test_a_wrong_value_names_the_file_the_key_and_both_sides(server, values, tex
         ("MLSERVER_TRUSTED_TYPES", "a,b", "expected a list, got 'a,b'"),
         ("MLSERVER_SHUTDOWN_GRACE_PERIOD", "-1", "expected at least 0, got -1.0"),
         ("MLSERVER_SHUTDOWN_GRACE_PERIOD", "nan", "expected at least 0, got nan"),
+        ("MLSERVER_REQUEST_TIMEOUT", "0", "expected more than 0, got 0.0"),
+        ("MLSERVER_QUEUE_TIMEOUT", "nan", "expected more than 0, got nan"),
+        ("MLSERVER_MAX_QUEUE_SIZE", "-1", "expected at least 1, got -1"),
     ],
 )
 def test_a_wrong_variable_is_named_as_it_was_written(server, variable, value, text):
@@ -569,6 +572,10 @@ def test_a_missing_implementation_is_told(model):
         ),
         ({"predict_threads": 0}, ["predict_threads: expected at least 1, got 0"]),
         ({"max_batch_time": -1}, ["max_batch_time: expected at least 0, got -1"]),
+        ({"max_queue_size": 0}, ["max_queue_size: expected at least 1, got 0"]),
+        ({"max_body_size": -1}, ["max_body_size: expected at least 1, got -1"]),
+        ({"request_timeout": 0}, ["request_timeout: expected more than 0, got 0"]),
+        ({"queue_timeout": -0.5}, ["queue_timeout: expected more than 0, got -0.5"]),
         ({"allow_pickle": "no"}, ["allow_pickle: expected true or false, got 'no'"]),
     ],
 )

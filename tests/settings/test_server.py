@@ -20,7 +20,8 @@ def test_defaults_are_those_of_mlserver_but_for_the_address():
     assert made.server_version == metadata.version("mlserver-core")
     assert made.max_body_size == 128 * 1024 * 1024
     assert made.grpc_max_message_length is None
-    assert made.shutdown_grace_period == 8
+    assert (made.shutdown_grace_period, made.drain_delay) == (8, 0)
+    assert (made.max_queue_size, made.request_timeout, made.queue_timeout) == (1024, None, None)
     assert made.allow_pickle is True
     assert made.debug is False
 
@@ -48,6 +49,11 @@ def test_constructing_reads_no_environment(monkeypatch):
         ({"max_body_size": 0}, "expected at least 1, got 0"),
         ({"grpc_max_message_length": -2}, "expected at least -1, got -2"),
         ({"shutdown_grace_period": -0.1}, "expected at least 0, got -0.1"),
+        ({"drain_delay": -1}, "expected at least 0, got -1"),
+        ({"loop_lag_warning": -1}, "expected at least 0, got -1"),
+        ({"max_queue_size": 0}, "expected at least 1, got 0"),
+        ({"request_timeout": 0}, "expected more than 0, got 0"),
+        ({"queue_timeout": -2.5}, "expected more than 0, got -2.5"),
     ],
 )
 def test_values_out_of_range_are_refused(values, text):

@@ -33,7 +33,7 @@ class LoopWatchdog:
     it too and is not seen.
 
     Attributes:
-        loop: the one that is watched; ``start`` is called in its thread.
+        loop: the one that is watched, in whose thread this is made.
         name: what the log calls it.
         seconds: how long it may stand still.
     """
