@@ -353,6 +353,16 @@ class Traffic:
         before = self.count("ok")
         wait_until(lambda: self.failure or self.count("ok") >= before + most, "answers")
 
+    def wait_for_all_workers(self) -> None:
+        """Until every worker that there should be has answered for every model."""
+
+        def all_have() -> bool:
+            pids = {str(pid) for pid in self.server.pids()}
+            answered = ({each.text for each in self.answers if each.model == model} for model in self.models)
+            return len(pids) == self.server.workers and all(pids <= each for each in answered)
+
+        wait_until(lambda: self.failure or all_have(), "answers of every worker")
+
     def moves(self, seconds: float) -> bool:
         """Is anything answered within a time?"""
         before = len(self.answers)
@@ -490,8 +500,11 @@ def begin(tmp_path: Path, serve: Callable[..., Any]) -> Iterator[Callable[..., S
 
     yield start
     for server in servers:
-        if server.process.process.poll() is None:
-            server.stop()
+        try:
+            if server.process.process.poll() is None:
+                server.stop()
+        finally:
+            print(server.log)
 
 
 def write_misbehaving(root: Path, name: str, code: str = CODE, **settings: Any) -> Path:

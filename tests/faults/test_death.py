@@ -16,10 +16,11 @@ def test_a_worker_that_is_killed_is_replaced_and_nobody_is_told(begin, traffic, 
     server = begin(workers=2)
     with traffic(server) as load:
         for _ in range(2):
+            load.wait_for_all_workers()
             pid = min(server.able())
             kill(pid)
             server.process.wait_for(f"(pid {pid}) has ended: killed by SIGKILL")
-            load.wait_for_answers()
+        load.wait_for_all_workers()
     load.check()  # the other one answers for it, also what it was at
     assert not load.fell()
     server.check_whole()

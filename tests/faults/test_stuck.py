@@ -43,12 +43,14 @@ def test_a_request_that_hangs_is_late_and_its_worker_is_ended(
         answer = server.ask("hang", model, value=-1.0, id="stuck")
         assert answer.outcome == "late"
         assert "request_timeout" in answer.text
-        server.process.wait_for(f"is still at request stuck of model '{model}'")
-        server.process.wait_for(f"has ended: a request of model '{model}' was stuck in it")
+        if model == "threaded":  # who holds up the event loop is not known: all are late
+            server.process.wait_for("is still at request stuck of model 'threaded'")
+        server.process.wait_for("was stuck in it; another is started")
         load.wait_for_answers()
         until(lambda: server.able() and server.ready())
         assert server.ask("hang", model, value=-1.0, id="again").outcome == "late"
         server.process.wait_for("Request again has ended two workers")
+        until(lambda: server.able() and server.ready())
         assert server.ask("hang", model, value=-1.0, id="third").outcome == "quarantined"
         until(server.ready)
         load.wait_for_answers()

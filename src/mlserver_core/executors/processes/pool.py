@@ -132,7 +132,7 @@ class Pool:
             seconds: what it was allowed.
         """
         worker = call.worker
-        if worker is None or call.id not in worker.calls:
+        if worker is None or call.id not in worker.calls or worker.culprit is not None:
             return
         name = self._known[call.generation].settings.name
         request = call.context.request_id if call.context is not None else None
