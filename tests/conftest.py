@@ -31,6 +31,9 @@ from mlserver_core.types.context import RequestContext
 
 REST = re.compile(r"REST server listening on http://(\S+):(\d+)$")
 GRPC = re.compile(r"gRPC server listening on (\S+):(\d+)$")
+#: Where the models of started servers live: in the server, or in so many workers. `tox -e workers`
+#: runs every test that starts a server with one.
+WORKERS = os.environ.get("TEST_PARALLEL_WORKERS", "0")
 METRICS = re.compile(r"Metrics server listening on http://(\S+):(\d+)/metrics$")
 
 
@@ -128,9 +131,7 @@ class ServerProcess:
 
 
 def start_server(folder: Path, *arguments: str, **environ: str) -> ServerProcess:
-    """Starts a server on free ports and returns once its models are loaded; they live in its own
-    process unless MLSERVER_PARALLEL_WORKERS says otherwise.
-    """
+    """Starts a server on free ports and returns once its models are loaded."""
     command = [sys.executable, "-m", "mlserver_core.cli.main", "start", str(folder)]
     command += ["--http-port", "0", "--grpc-port", "0", "--metrics-port", "0"]
     command += arguments
@@ -140,7 +141,7 @@ def start_server(folder: Path, *arguments: str, **environ: str) -> ServerProcess
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**clean, "PYTHONUNBUFFERED": "1", "MLSERVER_PARALLEL_WORKERS": "0", **environ},
+        env={**clean, "PYTHONUNBUFFERED": "1", "MLSERVER_PARALLEL_WORKERS": WORKERS, **environ},
     )
     server = ServerProcess(process)
     server.http_port = int(REST.search(server.wait_for("REST server listening"))[2])

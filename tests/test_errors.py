@@ -9,6 +9,7 @@ import pytest
 
 from mlserver_core import errors
 from mlserver_core.errors import (
+    Cancelled,
     CodecError,
     DeadlineExceeded,
     ErrorCode,
@@ -169,6 +170,7 @@ def test_text_of_each_error(error, text):
         (WorkerLost, ErrorCode.UNAVAILABLE),
         (Overloaded, ErrorCode.OVERLOADED),
         (DeadlineExceeded, ErrorCode.DEADLINE_EXCEEDED),
+        (Cancelled, ErrorCode.CANCELLED),
         (Quarantined, ErrorCode.QUARANTINED),
         (Unsupported, ErrorCode.UNSUPPORTED),
         (TooLarge, ErrorCode.TOO_LARGE),

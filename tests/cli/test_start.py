@@ -250,9 +250,9 @@ def test_an_unknown_key_warns_and_with_strict_ends_the_start(start, model, write
 
 def test_a_setting_without_effect_warns(start, model, write):
     model()
-    write("models/settings.json", {"parallel_workers": 4})
+    write("models/settings.json", {"use_structured_logging": True})
     server = start()
-    server.wait_for("WARNING - models/settings.json: parallel_workers: has no effect yet")
+    server.wait_for("WARNING - models/settings.json: use_structured_logging: has no effect yet")
     server.wait_started()
 
 

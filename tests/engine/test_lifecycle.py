@@ -215,7 +215,7 @@ async def test_a_model_may_tighten_the_rule_for_pickles_but_not_loosen_it(
 
 async def test_an_unknown_executor_is_refused_with_the_known_ones(start):
     text = await reason(start, settings(Answering, executor="rockets"))
-    assert text == "there is no executor 'rockets'; known are inline, threads"
+    assert text == "there is no executor 'rockets'; known are inline, threads, processes"
 
 
 async def test_the_default_executor_runs_plain_functions_in_threads(start):

@@ -41,14 +41,17 @@ def open_socket():
 
 @pytest.fixture(scope="module")
 def served(module_server, tmp_path_factory):
-    """Starts a server, which the tests of a module share, with models and settings."""
+    """Starts a server, which the tests of a module share, with models and settings; models with
+    code live in as many ``workers``, or in the server's process.
+    """
 
-    def start(models, **settings):
+    def start(models, workers=0, **settings):
         folder = tmp_path_factory.mktemp("served")
         (folder / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
         for name, code in models.items():
             (folder / name).mkdir()
             values = {"implementation": "models.Model" if code else "echo"}
+            values["parallel_workers"] = workers
             path = folder / name / "model-settings.json"
             path.write_text(json.dumps(values), encoding="utf-8")
             if code:

@@ -151,9 +151,15 @@ class Model(MLModel):
 """
 
 
+@pytest.fixture(scope="module", params=[0, 1], ids=["in-process", "in-a-worker"])
+def workers(request):
+    """How many workers the models live in; 0 is the server's own process."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def server(served):
-    return served({"m": MODEL})
+def server(served, workers):
+    return served({"m": MODEL}, workers)
 
 
 @pytest.fixture
@@ -424,10 +430,10 @@ class Model(MLModel):
     ],
 )
 def test_model_whose_handler_cannot_be_called_does_not_load(
-    serve, model_folder, tmp_path, call, path, parameters, reason
+    serve, model_folder, tmp_path, call, workers, path, parameters, reason
 ):
     code = CANNOT_BE_CALLED.replace("PATH", path).replace("PARAMETERS", parameters)
-    model_folder("m", code, implementation="models.Model")
+    model_folder("m", code, implementation="models.Model", parallel_workers=workers)
     server = serve(tmp_path, "--set", "on_load_error=serve")
     (item,) = json.loads(call(server, "POST", "/v2/repository/index", {})[2])
     assert (item["state"], item["reason"][: len(reason)]) == ("UNAVAILABLE", reason)
@@ -439,8 +445,8 @@ def test_answer_is_compressed_and_body_bounded_as_everywhere(server, call):
     assert headers["Content-Encoding"] == "gzip"
 
 
-def test_body_of_a_handler_is_bounded(served, call):
-    tight = served({"m": MODEL}, max_body_size=1000)
+def test_body_of_a_handler_is_bounded(served, call, workers):
+    tight = served({"m": MODEL}, workers, max_body_size=1000)
     for path in ("/bytes", "/request"):
         status, _, body = call(tight, "POST", path, b"x" * 1001, {"X-Tenant": "x"})
         assert (status, json.loads(body)) == (
@@ -452,8 +458,8 @@ def test_body_of_a_handler_is_bounded(served, call):
     assert (status, list(json.loads(body))) == (400, ["error"])
 
 
-def test_handlers_come_and_go_with_their_model(served, call):
-    server = served({"m": MODEL})
+def test_handlers_come_and_go_with_their_model(served, call, workers):
+    server = served({"m": MODEL}, workers)
     assert call(server, "GET", "/sync/x")[0] == 200
     assert call(server, "POST", "/v2/repository/models/m/unload")[0] == 200
     assert call(server, "GET", "/sync/x")[0] == 404
@@ -467,9 +473,11 @@ def test_documentation_lists_them(ask):
     assert document["paths"]["/files/{path}"]["get"]["summary"] == "files of model m"
 
 
-def test_of_two_models_with_one_path_the_second_does_not_load(serve, model_folder, tmp_path, call):
+def test_of_two_models_with_one_path_the_second_does_not_load(
+    serve, model_folder, tmp_path, call, workers
+):
     for name in ("one", "two"):
-        model_folder(name, SAME_PATH, implementation="models.Model")
+        model_folder(name, SAME_PATH, implementation="models.Model", parallel_workers=workers)
     server = serve(tmp_path, "--set", "on_load_error=serve")
     items = json.loads(call(server, "POST", "/v2/repository/index", {})[2])
     loaded, refused = sorted(items, key=lambda item: item["state"])

@@ -386,23 +386,21 @@ def test_a_setting_of_mlserver_without_meaning_here_is_accepted_without_a_word(s
 
 
 def test_a_setting_whose_feature_is_not_built_yet_warns_even_when_strict(server):
-    loaded = server.load({"parallel_workers": 3}, strict=True)
+    loaded = server.load({"kafka_enabled": True}, strict=True)
 
-    assert loaded.value.parallel_workers == 3
-    assert loaded.warnings == (
-        f"{server.file}: parallel_workers: has no effect yet in this version",
-    )
+    assert loaded.value.kafka_enabled is True
+    assert loaded.warnings == (f"{server.file}: kafka_enabled: has no effect yet in this version",)
 
 
 def test_the_warning_names_the_variable(server):
-    assert server.load(env={"MLSERVER_PARALLEL_WORKERS": "3"}).warnings == (
-        "environment: MLSERVER_PARALLEL_WORKERS: has no effect yet in this version",
+    assert server.load(env={"MLSERVER_KAFKA_ENABLED": "true"}).warnings == (
+        "environment: MLSERVER_KAFKA_ENABLED: has no effect yet in this version",
     )
 
 
 def test_setting_the_default_of_such_a_setting_does_not_warn(server):
     loaded = server.load(
-        {"parallel_workers": 1, "cors_settings": None, "model_repository_implementation_args": {}}
+        {"kafka_enabled": False, "cors_settings": None, "model_repository_implementation_args": {}}
     )
 
     assert loaded.warnings == ()
@@ -666,15 +664,6 @@ def test_a_missing_file_of_a_model_is_named(tmp_path):
         load_model_settings(path, {})
 
     assert str(caught.value) == f"{path}: cannot be read: No such file or directory"
-
-
-def test_settings_of_a_model_whose_features_are_not_built_yet_warn(model):
-    file = {"implementation": "a", "parallel_workers": 2, "max_batch_size": 4, "warm_workers": True}
-
-    assert model.load(file, strict=True).warnings == (
-        f"{model.file}: parallel_workers: has no effect yet in this version",
-        f"{model.file}: max_batch_size: has no effect yet in this version",
-    )
 
 
 def test_parameters_of_a_model_whose_features_are_not_built_yet_warn(model):

@@ -45,6 +45,13 @@ class Server:
             self.news.append(frame)
             self._changed.set()
 
+    def close(self, error):
+        """The worker has ended; whoever waits for something of it is told."""
+        self.closed.set()
+        self._changed.set()
+        for answers in self._answers.values():
+            answers.put_nowait(None)
+
     def begin(self, kind, body):
         """Sends the first frame of a call, and returns its id."""
         id = next(self._ids)
@@ -53,7 +60,9 @@ class Server:
         return id
 
     async def next(self, call):
-        return await self._answers[call].get()
+        frame = await self._answers[call].get()
+        assert frame is not None, "the worker has ended"
+        return frame
 
     async def ask(self, kind, body):
         """What a call gives; raises what it ends with."""
@@ -69,6 +78,7 @@ class Server:
             for frame in self.news:
                 if frame.kind is kind and fits(frame.body):
                     return frame.body
+            assert not self.closed.is_set(), "the worker has ended"
             self._changed.clear()
             await self._changed.wait()
 
@@ -114,7 +124,7 @@ async def begin_worker():
         theirs.close()
         their_heartbeat.close()
         server = Server(process, heartbeat)
-        server.connection = Connection(ours, server.take, lambda _: server.closed.set())
+        server.connection = Connection(ours, server.take, server.close)
         servers.append(server)
         return server
 

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import subprocess
+
 import numpy as np
+import pytest
 
 DOUBLES = """
 import helpers
@@ -28,3 +31,15 @@ async def test_model_of_a_folder_answers(start_worker, folder_model, write):
     assert (response.id, response.model_name) == ("r-1", "m")
     assert isinstance(response.outputs[0].data.root, np.ndarray)
     assert list(response.outputs[0].data) == [2, 5]
+
+
+@pytest.mark.parametrize("settings", [{"parallel_workers": 2}, {"executor": "processes"}])
+async def test_model_lives_in_the_worker_whatever_its_settings_say(
+    start_worker, folder_model, write, settings
+):
+    write("m/helpers.py", "FACTOR = 2")
+    worker = await start_worker()
+    await worker.load(folder_model("m", DOUBLES, **settings))
+    assert list((await worker.predict(1.0)).outputs[0].data) == [2]
+    children = subprocess.run(["ps", "--ppid", str(worker.process.pid)], capture_output=True)
+    assert children.returncode == 1, children.stdout

@@ -23,13 +23,14 @@ from mlserver_core.engine.model_table import ModelEntry, Serving
 from mlserver_core.engine.models import Models
 from mlserver_core.engine.repository import make_index
 from mlserver_core.engine.route_table import Route, RouteMatch
-from mlserver_core.engine.work import infer_on, stream_on
+from mlserver_core.engine.work import exchange_on, infer_on, stream_on
 from mlserver_core.errors import (
     ModelNotFound,
     ModelNotReady,
     PermissionDenied,
     Unavailable,
 )
+from mlserver_core.executors.interfaces import HttpAnswer, HttpCall
 from mlserver_core.hooks.manager import PluginManager
 from mlserver_core.metrics.registry import Metrics
 from mlserver_core.settings import Settings
@@ -164,11 +165,7 @@ class InferenceEngine:
             MLServerError: every failure, with its code. Besides it comes out what is
                 ``passing``, and what ``bind`` raises.
         """
-        entry, serving = self._find(route.model, route.version)
-        if route not in serving.routes:  # of an earlier load
-            raise ModelNotReady(route.model, route.version)
-        entry.check_ready(route.version)
-        context.request_id = context.request_id or str(uuid.uuid4())
+        entry, serving = self._find_on(route, context)
 
         async def call() -> Any:
             entry.check_room()
@@ -179,6 +176,22 @@ class InferenceEngine:
         if deadline is None:
             return await call()
         return await self._deadlines.finish(call(), context, deadline)
+
+    async def exchange_route(
+        self, route: Route, bind: Callable[[], Awaitable[HttpCall]], context: RequestContext
+    ) -> AsyncGenerator[HttpAnswer | bytes, None]:
+        """As ``call_route``, for a model in another process: ``bind`` reads the HTTP request.
+        Yields the answer, and the pieces of its body where it is not complete. Whoever stops
+        before the end calls ``aclose``.
+        """
+        entry, serving = self._find_on(route, context)
+        deadline = begin(context, entry.settings)
+        pieces = exchange_on(entry, serving, self.in_flight, (route.handler, bind), context)
+        if deadline is not None:
+            pieces = self._deadlines.steps(pieces, context, deadline)
+        async with aclosing(pieces):
+            async for piece in pieces:
+                yield piece
 
     async def metadata(self, name: str, version: str | None = None) -> MetadataModelResponse:
         """What the model says of itself; ``versions`` are the loaded ones unless declared.
@@ -262,6 +275,15 @@ class InferenceEngine:
         if entry.serving is None:
             raise ModelNotReady(name, version or None)
         return entry, entry.serving
+
+    def _find_on(self, route: Route, context: RequestContext) -> tuple[ModelEntry, Serving]:
+        """The model whose custom handler is called, if it can answer."""
+        entry, serving = self._find(route.model, route.version)
+        if route not in serving.routes:  # of an earlier load
+            raise ModelNotReady(route.model, route.version)
+        entry.check_ready(route.version)
+        context.request_id = context.request_id or str(uuid.uuid4())
+        return entry, serving
 
     def _check_repository_api(self) -> None:
         wanted = self.settings.model_repository_api

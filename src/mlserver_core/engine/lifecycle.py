@@ -64,6 +64,7 @@ class Parts:
         middlewares: what stands around inference, outermost first.
         metrics: what the server counts; None when it counts nothing.
         workers: how many processes a model lives in that does not say it itself; 0 for this one.
+            None in a worker, where every model lives in this one.
     """
 
     runtimes: Registry[str]
@@ -71,7 +72,7 @@ class Parts:
     executors: Registry[ExecutorFactory]
     middlewares: Sequence[MiddlewareFactory] = ()
     metrics: Metrics | None = None
-    workers: int = 0
+    workers: int | None = None
 
 
 @attrs.define(eq=False)
@@ -101,6 +102,11 @@ class LiveModel:
         if self._serving is None:
             raise RuntimeError(f"model {self.settings.name!r} is not loaded")
         return self._serving
+
+    @property
+    def remote(self) -> bool:
+        """Does it live in other processes?"""
+        return isinstance(self.executor, RemoteExecutor)
 
     async def bring_up(self, parts: Parts, settings: Settings) -> None:
         """Makes the model, runs its ``load`` and puts together what answers requests.
@@ -180,7 +186,12 @@ class LiveModel:
             return model
 
         with self.context.around():
-            source = ModelSource(settings=self.settings, make=make, metrics=self.context.metrics)
+            source = ModelSource(
+                settings=self.settings,
+                make=make,
+                runtime=parts.runtimes.get(str(self.settings.implementation)),
+                metrics=self.context.metrics,
+            )
             result = await self.executor.load(source)
         if isinstance(self.executor, RemoteExecutor):
             if not isinstance(result, ModelDescription):
@@ -287,10 +298,11 @@ def _executor_name(settings: ModelSettings, parts: Parts) -> str:
     own ``executor`` then says how it runs.
     """
     name = settings.executor
-    if name is not None and name not in LOCAL_EXECUTORS:
-        return name
-    workers = parts.workers if settings.parallel_workers is None else settings.parallel_workers
+    if name not in (None, WORKERS, *LOCAL_EXECUTORS):
+        return str(name)
     # A class that was given in code has no name by which another process could find it.
-    if workers > 0 and isinstance(settings.implementation, str):
-        return WORKERS
-    return name or DEFAULT_EXECUTOR
+    if parts.workers is not None and isinstance(settings.implementation, str):
+        own = settings.parallel_workers
+        if (parts.workers if own is None else own) > 0:
+            return WORKERS
+    return name if name in LOCAL_EXECUTORS else DEFAULT_EXECUTOR

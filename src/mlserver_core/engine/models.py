@@ -137,24 +137,28 @@ class Models:
         await self._tasks.stop(seconds)
 
     async def unload_all(self, seconds: float | None = None) -> None:
-        """Unloads every model, newest first.
+        """Unloads every model, newest first; those in other processes all at once.
 
         Args:
             seconds: how long one may take; one that takes longer, or fails, is logged and left.
         """
         busy = await self._retirement.end(seconds)
-        for live in [*reversed(self._live.values()), *busy]:
-            entry = self.table.get(live.settings.name, live.settings.version)
-            if entry is not None:
-                self._put(attrs.evolve(entry, state=State.UNAVAILABLE, serving=None))
-            try:
-                await asyncio.wait_for(discard(live), seconds)
-            except asyncio.TimeoutError:
-                logger.warning(
-                    "Model %r did not unload within %s seconds", live.settings.name, seconds
-                )
-            self._plugins.notify("mlserver_model_unloaded", model=live.model)
+        lives = [*reversed(self._live.values()), *busy]
+        await asyncio.gather(*(self._end(live, seconds) for live in lives if live.remote))
+        for live in lives:
+            if not live.remote:
+                await self._end(live, seconds)
         self._live.clear()
+
+    async def _end(self, live: LiveModel, seconds: float | None) -> None:
+        entry = self.table.get(live.settings.name, live.settings.version)
+        if entry is not None:
+            self._put(attrs.evolve(entry, state=State.UNAVAILABLE, serving=None))
+        try:
+            await asyncio.wait_for(discard(live), seconds)
+        except asyncio.TimeoutError:
+            logger.warning("Model %r did not unload within %s seconds", live.settings.name, seconds)
+        self._plugins.notify("mlserver_model_unloaded", model=live.model)
 
     async def _load_versions(
         self, name: str, versions: Iterable[ModelSettings]

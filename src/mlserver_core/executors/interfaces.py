@@ -51,11 +51,14 @@ class ModelSource:
     Attributes:
         settings: of the model.
         make: makes the model, in this process; what it raises is the load's failure.
+        runtime: the dotted path behind ``settings.implementation``, where that is a registered
+            name: a plugin that was registered in code is unknown in other processes.
         metrics: takes what a model counts that lives in another process.
     """
 
     settings: ModelSettings
     make: Callable[[], RunnableModel]
+    runtime: str | None = None
     metrics: MetricsSink | None = None
 
 
@@ -137,10 +140,11 @@ class HttpCall:
 
     Attributes:
         method: the verb.
-        url: the whole URL as it came, escapes and all.
+        url: path and query as they came, escapes and all.
         headers: name and value of each, in order.
         body: decompressed.
         variables: what stands in the path, by the names that the handler's path gives.
+        remote: the address of whoever sent it, if it is known.
     """
 
     method: str
@@ -148,6 +152,7 @@ class HttpCall:
     headers: tuple[tuple[str, str], ...]
     body: bytes
     variables: Mapping[str, str]
+    remote: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -159,12 +164,14 @@ class HttpAnswer:
         reason: its text; None for the usual one.
         headers: name and value of each, in order.
         body: all of the body; None where it follows in pieces.
+        raised: has the handler raised it, as an exception of its HTTP library?
     """
 
     status: int
     reason: str | None
     headers: tuple[tuple[str, str], ...]
     body: bytes | None
+    raised: bool = False
 
 
 @runtime_checkable

@@ -10,8 +10,9 @@ from mlserver_core.engine.engine import InferenceEngine
 from mlserver_core.rest import docs, health, repository
 from mlserver_core.rest.compression import compress
 from mlserver_core.rest.cors import CrossOrigin
-from mlserver_core.rest.custom import PLANS, answer_custom, list_custom, note_begun
+from mlserver_core.rest.custom import answer_custom, list_custom
 from mlserver_core.rest.errors import answer_errors
+from mlserver_core.rest.handler_answers import PLANS, note_begun
 from mlserver_core.rest.infer import post_infer
 from mlserver_core.rest.keys import ENGINE
 from mlserver_core.rest.metrics import count_requests

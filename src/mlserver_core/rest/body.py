@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import hdrs, web
 
 from mlserver_core.errors import MLServerError, TooLarge
-from mlserver_core.rest.keys import ENGINE
+from mlserver_core.rest.keys import BODY, ENGINE
 
 #: What aiohttp decompresses, a bounded piece at a time.
 _ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
@@ -14,10 +14,15 @@ _ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
 async def read_body(request: web.Request) -> bytearray:
     """The whole body, decompressed. No more than ``max_body_size`` is ever held.
 
+    A request that is answered in a worker brings a body that the server has read.
+
     Raises:
         TooLarge: it is larger than ``max_body_size``.
         MLServerError: 415, its content coding is not read here.
     """
+    read: bytearray | None = request.get(BODY)
+    if read is not None:
+        return read
     encoding = request.headers.get(hdrs.CONTENT_ENCODING, "").strip().lower()
     if encoding not in _ENCODINGS:
         raise MLServerError(

@@ -26,8 +26,8 @@ async def compress(request: web.Request, handler: Handler) -> web.StreamResponse
     answer = await handler(request)
     if not isinstance(answer, web.Response) or answer.prepared:
         return answer
-    if hdrs.CONTENT_ENCODING in answer.headers:
-        return answer
+    if hdrs.CONTENT_ENCODING in answer.headers or answer.compression:
+        return answer  # a custom handler sees to it itself
     body = answer.body
     if not isinstance(body, (bytes, bytearray)) or len(body) < _SHORTEST:
         return answer

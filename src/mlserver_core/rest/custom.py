@@ -4,33 +4,19 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import Any
-from weakref import WeakKeyDictionary
 
-import attrs
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from mlserver_core.engine.engine import InferenceEngine
 from mlserver_core.engine.route_table import Route, RouteMatch
 from mlserver_core.errors import RuntimeFailed
-from mlserver_core.rest.binding import Plan, make_plan
-from mlserver_core.rest.health import to_json
-from mlserver_core.rest.infer import context_of, take_headers
+from mlserver_core.rest.exchange import exchange
+from mlserver_core.rest.handler_answers import PASSING, answer_of, plan_of
+from mlserver_core.rest.infer import context_of
 from mlserver_core.rest.keys import ENGINE, MATCHED
 from mlserver_core.rest.openapi.document import CustomPath
 from mlserver_core.rest.request_id import request_id
-from mlserver_core.types import InferenceResponse
-from mlserver_core.types.converter import dump
-from mlserver_core.wire.json import encode_response
-
-#: What a handler may raise besides MLServerError: answers of aiohttp, and what it meets when it
-#: reads the body by itself.
-_PASSING = (web.HTTPException, web.RequestPayloadError)
-#: What is known of a handler, for as long as its model is loaded.
-PLANS: web.AppKey[WeakKeyDictionary[Route, Plan]] = web.AppKey("plans", WeakKeyDictionary)
-#: The answer that has been begun to a request.
-_BEGUN = web.RequestKey("begun", web.StreamResponse)
 
 
 @web.middleware
@@ -55,16 +41,13 @@ async def answer_custom(request: web.Request, handler: Handler) -> web.StreamRes
 
 async def _call(request: web.Request, match: RouteMatch) -> web.StreamResponse:
     route = match.route
-    plan = _plan_of(request.app, route)
     context = context_of(request)
     context.request_id = request_id(request)
-    bind = partial(plan.bind, request, match.variables)
-    result = await request.app[ENGINE].call_route(route, bind, context, _PASSING)
-    if isinstance(result, InferenceResponse) and not result.model_name:
-        result = result.model_copy(update={"model_name": route.model})
-    answer = to_answer(result)
-    _check_begun(request, answer, route.handler)
-    return answer
+    if route.function is None:
+        return await exchange(request, match, context)
+    bind = partial(plan_of(request.app, route).bind, request, match.variables)
+    result = await request.app[ENGINE].call_route(route, bind, context, PASSING)
+    return answer_of(request, result, route)
 
 
 def check_route(app: web.Application, route: Route) -> None:
@@ -79,37 +62,7 @@ def check_route(app: web.Application, route: Route) -> None:
                 "give it another"
             )
     if route.function is not None:  # a worker looks at its own
-        _plan_of(app, route)
-
-
-def _plan_of(app: web.Application, route: Route) -> Plan:
-    plan = app[PLANS].get(route)
-    if plan is None:
-        assert route.function is not None  # noqa: S101
-        plan = make_plan(route.function, route.custom.rest_method, route.variables)
-        app[PLANS][route] = plan
-    return plan
-
-
-async def note_begun(request: web.Request, response: web.StreamResponse) -> None:
-    """Remembers an answer; runs before its headers are sent."""
-    request[_BEGUN] = response
-
-
-def _check_begun(request: web.Request, answer: web.StreamResponse, handler: str) -> None:
-    """Raises RuntimeFailed for an answer that cannot be sent: this or another call has begun one
-    already.
-    """
-    begun = request.get(_BEGUN)
-    if begun is answer:
-        return
-    if begun is not None:
-        raise RuntimeFailed(f"{handler} has begun an answer of its own, and returned another")
-    if answer.prepared:
-        raise RuntimeFailed(
-            f"{handler} returned an answer that has been sent before; return a new web.Response "
-            "for each call"
-        )
+        plan_of(app, route)
 
 
 def list_custom(engine: InferenceEngine) -> list[CustomPath]:
@@ -122,30 +75,3 @@ def list_custom(engine: InferenceEngine) -> list[CustomPath]:
         )
         for route in engine.models.routes.routes
     ]
-
-
-def to_answer(result: Any) -> web.StreamResponse:
-    """What a handler returned, as an HTTP answer.
-
-    Raises:
-        RuntimeFailed: it has no JSON form.
-    """
-    if isinstance(result, web.StreamResponse):
-        return result
-    if isinstance(result, InferenceResponse):
-        return _inference_answer(result)
-    if isinstance(result, str):
-        return web.Response(text=result)
-    if isinstance(result, (bytes, bytearray, type(None))):
-        return web.Response(body=result and bytes(result))
-    if attrs.has(type(result)):
-        return to_json(dump(result))
-    return to_json(result.model_dump() if hasattr(result, "model_dump") else result)
-
-
-def _inference_answer(result: InferenceResponse) -> web.Response:
-    if result.parameters is not None:  # the model may keep them
-        result = result.model_copy(update={"parameters": result.parameters.model_copy()})
-    headers = take_headers(result)
-    body = encode_response(result)
-    return web.Response(body=body, headers=headers, content_type="application/json")

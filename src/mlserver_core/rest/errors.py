@@ -75,10 +75,17 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         if status in (429, 503):
             answer.headers["Retry-After"] = "1"
         if isinstance(error, web.HTTPException):
-            for name in error.headers.keys() - _OF_THE_BODY:
-                answer.headers[name] = error.headers[name]
-            answer.cookies.update(error.cookies)
+            _keep_headers(error, answer)
         return answer
+
+
+def _keep_headers(raised: web.HTTPException, answer: web.Response) -> None:
+    """Puts the headers of an exception, cookies among them, before an answer of ours."""
+    for name in raised.headers.keys() - _OF_THE_BODY:
+        answer.headers.popall(name, None)
+        for value in raised.headers.getall(name):
+            answer.headers.add(name, value)
+    answer.cookies.update(raised.cookies)
 
 
 def _to_answer(raised: web.HTTPException) -> web.Response:

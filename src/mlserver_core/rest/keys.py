@@ -10,3 +10,5 @@ from mlserver_core.engine.route_table import Route
 ENGINE = web.AppKey("engine", InferenceEngine)
 #: The custom handler that answers a request.
 MATCHED = web.RequestKey("matched", Route)
+#: The body, where it has been read already.
+BODY = web.RequestKey("body", bytearray)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
 from functools import partial
 from typing import Any
@@ -71,8 +71,17 @@ class Call:
         else:
             self._inputs.put_nowait(frame)
 
-    async def give(self, items: AsyncGenerator[Any, None]) -> None:
-        """Sends items, each when the server wants it, so that none is made before."""
+    async def give(
+        self,
+        items: AsyncGenerator[Any, None],
+        is_last: Callable[[Any], bool] = lambda _: False,
+    ) -> None:
+        """Sends items, each when the server wants it, so that none is made before.
+
+        Args:
+            items: closed at the end.
+            is_last: does one say of itself that no other follows?
+        """
         async with aclosing(items):
             while True:
                 await self._wanted.acquire()
@@ -80,6 +89,8 @@ class Call:
                 if item is _NOTHING:
                     return
                 self.sender.send(Kind.ITEM, self.id, item)
+                if is_last(item):
+                    return
 
     async def requests(self) -> AsyncIterator[InferenceRequest]:
         """The requests of a stream; the server is asked for each when the model asks for it."""

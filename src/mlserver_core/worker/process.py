@@ -100,7 +100,7 @@ def make_parts(settings: Settings) -> Parts:
     codecs = Codecs()
     collect_parts(plugins, runtimes, codecs)
     plugins.collect("mlserver_register_executors", executors, registry=executors, settings=settings)
-    return Parts(runtimes=runtimes, codecs=codecs, executors=executors)
+    return Parts(runtimes=runtimes, codecs=codecs, executors=executors, workers=None)
 
 
 def run(frames: int, heartbeat: int) -> None:

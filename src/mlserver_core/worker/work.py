@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from mlserver_core.errors import Unsupported
-from mlserver_core.executors.interfaces import ModelDescription
+from mlserver_core.executors.interfaces import HttpAnswer, ModelDescription
 from mlserver_core.executors.processes.frames import BrokenFrame, Frame, Kind
 from mlserver_core.metrics.custom import ModelMetrics
 from mlserver_core.settings import Settings
@@ -39,6 +39,7 @@ class Work:
     models: Models
     sender: Sender
     calls: Calls = attrs.field(init=False)
+    _app: Any = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.calls = Calls(self.sender, self.models)
@@ -71,7 +72,11 @@ class Work:
         metrics = ModelMetrics()
         if self.settings.metrics_endpoint:
             metrics = ShippedMetrics(self.sender, call.generation, frozenset(body["metric_names"]))
-        return await self.models.load(call.generation, body["settings"], metrics)
+        settings, runtime = body["settings"], body.get("runtime")
+        runtimes = self.models.parts.runtimes
+        if runtime is not None and runtimes.get(settings.implementation) is None:
+            runtimes.add(settings.implementation, runtime)
+        return await self.models.load(call.generation, settings, metrics)
 
     async def unload(self, call: Call, _: Mapping[str, Any]) -> None:
         """Unloads a model."""
@@ -96,11 +101,17 @@ class Work:
     async def exchange(self, call: Call, body: Mapping[str, Any]) -> None:
         """Runs a custom handler."""
         # Not at the top: most models have none, and it brings an HTTP library.
-        from mlserver_core.worker.http_exchange import Exchange
+        from mlserver_core.worker.http_exchange import Exchange, make_app
 
+        if self._app is None:
+            self._app = make_app()
         serving = self.models.find(call.generation)
-        exchange = Exchange(serving, body["handler"], body["call"], call.context)
-        await call.give(exchange.pieces(self.settings.max_body_size))
+        exchange = Exchange(self._app, serving, body["handler"], body["call"], call.context)
+        await call.give(exchange.pieces(), is_last=_is_complete)
+
+
+def _is_complete(piece: Any) -> bool:
+    return isinstance(piece, HttpAnswer) and piece.body is not None
 
 
 _WORK = {

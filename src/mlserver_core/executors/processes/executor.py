@@ -40,7 +40,7 @@ class ProcessesExecutor:
 
     async def load(self, source: ModelSource) -> ModelDescription:
         """Loads the model in every worker; raises ModelLoadError."""
-        self._generation, description = await self.pool.load(self.settings, source.metrics)
+        self._generation, description = await self.pool.load(source)
         return description
 
     async def predict(self, request: Any) -> Any:

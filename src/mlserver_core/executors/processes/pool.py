@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from mlserver_core.errors import ModelLoadError, WorkerLost
-from mlserver_core.executors.interfaces import MetricsSink, ModelDescription
+from mlserver_core.executors.interfaces import ModelDescription, ModelSource
 from mlserver_core.executors.processes import logs
 from mlserver_core.executors.processes.calls import Call
 from mlserver_core.executors.processes.dispatcher import Dispatcher
@@ -32,13 +32,16 @@ class Generation:
 
     Attributes:
         number: names it in frames.
-        settings: of the model.
-        metrics: takes what its code counts.
+        source: what is loaded.
     """
 
     number: int
-    settings: ModelSettings
-    metrics: MetricsSink | None = None
+    source: ModelSource
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.source.settings.name
 
 
 @attrs.define(eq=False)
@@ -70,9 +73,7 @@ class Pool:
         """Begins to start the workers, in the background."""
         self.supervisor.start()
 
-    async def load(
-        self, settings: ModelSettings, metrics: MetricsSink | None
-    ) -> tuple[Generation, ModelDescription]:
+    async def load(self, source: ModelSource) -> tuple[Generation, ModelDescription]:
         """Loads a model in every worker; where it fails in one of them, none has it.
 
         Where workers serve already one goes first, since a model may end the process that loads
@@ -81,10 +82,10 @@ class Pool:
         Raises:
             ModelLoadError: says why.
         """
-        generation = Generation(number=next(self._numbers), settings=settings, metrics=metrics)
+        generation = Generation(number=next(self._numbers), source=source)
         self._known[generation.number] = generation
         try:
-            workers = await self._begun(settings)
+            workers = await self._begun(source.settings)
             first = workers[:1] if self._serving else workers
             descriptions = await _all([self._load_in(each, generation) for each in first])
             rest = workers[len(first) :]
@@ -110,7 +111,7 @@ class Pool:
         try:
             await _all([self._ask(each, Kind.UNLOAD, number) for each in having])
         except WorkerLost:  # with the process everything of the model is gone
-            logger.debug("A worker has ended while it unloaded model %r", generation.settings.name)
+            logger.debug("A worker has ended while it unloaded model %r", generation.name)
         finally:
             self._known.pop(number, None)
             self.dispatcher.quarantine.forget(number)
@@ -134,7 +135,7 @@ class Pool:
         worker = call.worker
         if worker is None or call.id not in worker.calls or worker.culprit is not None:
             return
-        name = self._known[call.generation].settings.name
+        name = self._known[call.generation].name
         request = call.context.request_id if call.context is not None else None
         logger.error(
             "%s is still at request %s of model %r, which was allowed %g seconds",
@@ -195,16 +196,17 @@ class Pool:
                 return
 
     async def _load_in(self, worker: WorkerProcess, generation: Generation) -> ModelDescription:
-        number, metrics = generation.number, generation.metrics
+        number, source = generation.number, generation.source
         worker.asked.add(number)
         body = {
-            "settings": generation.settings,
-            "metric_names": [] if metrics is None else list(metrics.taken()),
+            "settings": source.settings,
+            "runtime": source.runtime,
+            "metric_names": [] if source.metrics is None else list(source.metrics.taken()),
         }
         try:
             description: ModelDescription = await self._ask(worker, Kind.LOAD, number, body)
         except WorkerLost as error:
-            raise ModelLoadError(generation.settings.name, str(error)) from None
+            raise ModelLoadError(generation.name, str(error)) from None
         if number in worker.asked:
             worker.loaded.setdefault(number, True)
             self.dispatcher.pump()
@@ -255,21 +257,23 @@ class Pool:
 
     def _count(self, body: dict[str, Any]) -> None:
         generation = self._known.get(body["generation"])
-        if generation is None or generation.metrics is None:
+        metrics = None if generation is None else generation.source.metrics
+        if generation is None or metrics is None:
             return
         name, description = body["name"], body["description"]
         try:
             if body["op"] == "register":
-                generation.metrics.register(name, description)
+                metrics.register(name, description)
             else:
-                generation.metrics.observe(name, description, body["value"])
+                metrics.observe(name, description, body["value"])
         except (ValueError, TypeError) as error:
-            logger.warning("Model %r: %s", generation.settings.name, error)
+            logger.warning("Model %r: %s", generation.name, error)
 
     def _note_sent(self, call: Call) -> None:
         generation = self._known.get(call.generation)
-        if generation is not None and generation.metrics is not None and call.worker is not None:
-            generation.metrics.observe_outstanding(len(call.worker.calls))
+        metrics = None if generation is None else generation.source.metrics
+        if metrics is not None and call.worker is not None:
+            metrics.observe_outstanding(len(call.worker.calls))
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.ensure_future(work)

@@ -106,7 +106,7 @@ class WorkerProcess:
             their_heart.close()
         self._heart = heart
         asyncio.get_running_loop().add_reader(heart.fileno(), self._beat)
-        self._connection = Connection(ours, self._take, lambda _error: self._closed.set())
+        self._connection = Connection(ours, self._take, self._note_closed)
         self._connection.send(Kind.INIT, 0, dict(greeting))
 
     def send(self, kind: Kind, call: int, body: Any = None) -> None:
@@ -133,6 +133,7 @@ class WorkerProcess:
     def kill(self, reason: str) -> None:
         """Ends the process and whatever it has started, at once."""
         self.reason = self.reason or reason
+        self.loaded.clear()  # it gets no more calls
         self._kill_group()
 
     async def wait(self) -> str:
@@ -157,6 +158,10 @@ class WorkerProcess:
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+
+    def _note_closed(self, _: Exception | None) -> None:
+        self.loaded.clear()  # before its end is certain: it gets no more calls
+        self._closed.set()
 
     def _close(self) -> None:
         if self._heart is not None:
