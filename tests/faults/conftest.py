@@ -18,6 +18,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -122,12 +123,14 @@ class Answer:
         outcome: a word that is the same for both transports.
         text: of the error; of an answer it is the process that gave it.
         retry_after: what an answer over REST says of it.
+        number: that the settings of the model have which answered.
     """
 
     model: str
     outcome: str
     text: str = ""
     retry_after: str | None = None
+    number: int = 0
 
 
 @attrs.define
@@ -251,6 +254,11 @@ class Server:
         text = f"{self.sent[model]} requests to {model} counted, not {counted()}"
         wait_until(lambda: counted() == self.sent[model], text)
 
+    def failures(self, model: str) -> float:
+        """How many requests to a model have failed, or were left by their clients."""
+        name = "model_infer_request_failure_total"
+        return self.process.scrape().value(name, model=model, version="") or 0
+
     def check_gone(self, pids: set[int]) -> None:
         """Nothing is left of a server that has ended."""
         for pid in pids:
@@ -273,14 +281,14 @@ class Asking:
     server: Server
     arguments: tuple[Any, ...]
     options: dict[str, Any]
-    _found: list[Answer] = attrs.field(factory=list, init=False)
+    _found: list[Any] = attrs.field(factory=list, init=False)
     _thread: threading.Thread = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._thread = threading.Thread(target=self._ask, daemon=True)
         self._thread.start()
 
-    def answer(self) -> Answer:
+    def answer(self) -> Any:
         self._thread.join(LONG)
         assert self._found, f"no answer to {self.arguments} {self.options}"
         return self._found[0]
@@ -289,7 +297,13 @@ class Asking:
         return bool(self._found)
 
     def _ask(self) -> None:
-        self._found.append(self.server.ask(*self.arguments, **self.options))
+        with contextlib.suppress(OSError):  # of a server that has gone
+            path = self.options.get("path")
+            self._found.append(
+                self.server.post(path)
+                if path
+                else self.server.ask(*self.arguments, **self.options)
+            )
 
 
 def answer_of(
@@ -301,7 +315,8 @@ def answer_of(
         return Answer(model, outcome, text, retry_after)
     outputs = {each["name"]: each["data"] for each in json.loads(text)["outputs"]}
     right = outputs["y"] == [2 * value]
-    return Answer(model, "ok" if right else "another's", str(int(outputs["pid"][0])))
+    outcome = "ok" if right else "another's"
+    return Answer(model, outcome, str(outputs["pid"][0]), number=outputs["number"][0])
 
 
 @attrs.frozen
@@ -436,6 +451,8 @@ class Traffic:
             async with http.post(url, json=body) as answer:
                 text, after = await answer.text(), answer.headers.get("Retry-After")
                 return answer_of(model, value, answer.status, text, after)
+        except aiohttp.ClientConnectorError as error:
+            return Answer(model, "refused", repr(error))
         except (aiohttp.ClientError, OSError) as error:
             return Answer(model, "cut off", repr(error))
 
@@ -445,6 +462,8 @@ class Traffic:
         except grpclib.exceptions.GRPCError as error:
             outcome = _OUTCOMES.get(error.status, error.status.name)
             return Answer(model, outcome, str(error.message), "gRPC")
+        except ConnectionRefusedError as error:
+            return Answer(model, "refused", repr(error), "gRPC")
         except (grpclib.exceptions.StreamTerminatedError, OSError) as error:
             return Answer(model, "cut off", repr(error), "gRPC")
         outputs = {each.name: each.contents for each in answer.outputs}
@@ -485,14 +504,14 @@ class Traffic:
 
 @pytest.fixture
 def begin(tmp_path: Path, serve: Callable[..., Any]) -> Iterator[Callable[..., Server]]:
-    """Starts a server of a test's own that has the models of ``MODELS``, or some of them."""
+    """Starts a server of a test's own that has the models of ``MODELS``, or what the test has
+    written.
+    """
     servers: list[Server] = []
 
-    def start(
-        workers: int = 1, models: tuple[str, ...] = tuple(MODELS), more: Any = None, **environ: str
-    ) -> Server:
-        for name in models:
-            write_misbehaving(tmp_path, name, **(more or {}))
+    def start(workers: int = 1, *, write: bool = True, **environ: Any) -> Server:
+        for name in MODELS if write else ():
+            write_misbehaving(tmp_path, name)
         names = {f"MLSERVER_{key.upper()}": str(value) for key, value in environ.items()}
         started = serve(tmp_path, MLSERVER_PARALLEL_WORKERS=str(workers), **names)
         servers.append(Server(started, tmp_path, workers))
@@ -507,20 +526,34 @@ def begin(tmp_path: Path, serve: Callable[..., Any]) -> Iterator[Callable[..., S
             print(server.log)
 
 
-def write_misbehaving(root: Path, name: str, code: str = CODE, **settings: Any) -> Path:
-    """Writes one of the models."""
+@pytest.fixture(scope="module")
+def shared(
+    module_server: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """One server with one worker, for tests after which it is as it was."""
+    folder = tmp_path_factory.mktemp("faults")
+    for name in MODELS:
+        write_misbehaving(folder, name)
+    server = Server(module_server(folder, MLSERVER_PARALLEL_WORKERS="1"), folder, 1)
+    yield server
+    server.stop()
+
+
+def write_misbehaving(root: Path, name: str, implementation: str = "", **settings: Any) -> Path:
+    """Writes one of the models, or another that is like it."""
     folder = root / name
     folder.mkdir(exist_ok=True)
-    values = {"name": name, "implementation": MODELS.get(name, MODELS["threaded"]), **settings}
+    found = implementation or MODELS[name]
+    values = {"name": name, "implementation": found, **settings}
     (folder / "model-settings.json").write_text(json.dumps(values), "utf-8")
-    (folder / "models.py").write_text(code, "utf-8")
+    (folder / "models.py").write_text(CODE, "utf-8")
     return folder
 
 
 @pytest.fixture
-def rewrite() -> Callable[..., Path]:
-    """Writes a model of a server that runs anew."""
-    return write_misbehaving
+def write_as(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a model, for a server that is started later or loads it anew."""
+    return partial(write_misbehaving, tmp_path)
 
 
 @pytest.fixture
@@ -543,3 +576,9 @@ def kill() -> Callable[..., None]:
         os.kill(pid, number)
 
     return send
+
+
+@pytest.fixture
+def message() -> Callable[..., Any]:
+    """Makes a request over gRPC."""
+    return grpc_message

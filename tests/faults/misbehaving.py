@@ -19,7 +19,6 @@ from mlserver_core.types import InferenceResponse, ResponseOutput
 from mlserver_core.types.context import request_context
 
 HERE = Path(__file__).parent
-VERSION = 1
 
 
 def note(name):
@@ -27,19 +26,20 @@ def note(name):
     (HERE / f"{name}.part-{os.getpid()}").rename(HERE / name)
 
 
-def answer(payload):
+def answer(model, payload):
     x = np.asarray(payload.inputs[0].data)
-    rows = np.full(x.shape[:1], os.getpid())
-    found = {"y": x * 2, "pid": rows, "version": np.full(x.shape[:1], VERSION)}
-    return InferenceResponse(
-        outputs=[
-            ResponseOutput(
-                name=name, shape=list(data.shape), datatype="FP64" if name == "y" else "INT64",
-                data=data,
-            )
-            for name, data in found.items()
-        ]
-    )
+    facts = {"pid": os.getpid(), "number": told(model).get("number", 1)}
+    outputs = [ResponseOutput(name="y", shape=list(x.shape), datatype="FP64", data=x * 2)]
+    for name, fact in facts.items():
+        data = np.array([fact])
+        outputs.append(ResponseOutput(name=name, shape=[1], datatype="INT64", data=data))
+    return InferenceResponse(outputs=outputs)
+
+
+def told(model):
+    """What the settings of a model say besides."""
+    parameters = model.settings.parameters
+    return parameters.extra or {} if parameters else {}
 
 
 def allocate():
@@ -78,14 +78,14 @@ def names(payload):
 class Model(MLModel):
     async def load(self):
         note(f"loading-{os.getpid()}")
-        if (HERE / "hang").exists():
-            while (HERE / "hang").exists():
-                await asyncio.sleep(0.01)
-        if (HERE / "end").exists():
+        while (HERE / "hold").exists():
+            await asyncio.sleep(0.01)
+        how = told(self).get("load")
+        if how == "ends":
             os._exit(3)
-        if (HERE / "fail").exists():
+        if how == "fails":
             raise ValueError("no weights")
-        if (HERE / "false").exists():
+        if how == "is false":
             return False
         note(f"loaded-{os.getpid()}")
         return True
@@ -107,7 +107,7 @@ class Threaded(Model):
                 time.sleep(0.01)
         else:
             WAYS[how]()
-        return answer(payload)
+        return answer(self, payload)
 
 
 class Looped(Model):
@@ -127,14 +127,15 @@ class Looped(Model):
                 time.sleep(0.01)
         else:
             WAYS[how]()
-        return answer(payload)
+        return answer(self, payload)
 
     async def predict_stream(self, payloads):
-        async for payload in payloads:
-            _, began, go, left = names(payload)
-            note(began)
-            with contextlib.ExitStack() as stack:
+        with contextlib.ExitStack() as stack:
+            async for payload in payloads:
+                how, began, go, left = names(payload)
                 stack.callback(note, left)
-                while not (HERE / go).exists():
-                    yield answer(payload)
-                    await asyncio.sleep(0.001)
+                note(began)
+                while how == "flow" and not (HERE / go).exists():
+                    yield answer(self, payload)
+                    await asyncio.sleep(0)
+                yield answer(self, payload)
