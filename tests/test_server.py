@@ -525,8 +525,7 @@ async def test_a_request_that_outlasts_the_grace_period_is_given_up_with_a_warni
     asked = asyncio.ensure_future(fetch(server, "/v2/models/m/infer", REQUEST))
     await gate.entered.wait()
     await asyncio.wait_for(server.stop(), LONG)
-    await asyncio.wait([asked])
-    assert isinstance(asked.exception(), aiohttp.ClientError)
+    assert await asked == (503, {"error": "the server is stopping"})
     assert "1 request(s) did not finish within shutdown_grace_period (0 seconds)" in caplog.text
     assert server.engine.in_flight.count == 0
 
@@ -554,7 +553,7 @@ async def test_a_thread_that_never_returns_does_not_hold_up_the_stop(make):
     finally:
         go.set()
         await asyncio.wait([stopping, asked])
-    assert asked.exception() is not None
+    assert await asked == (503, {"error": "the server is stopping"})
 
 
 async def test_a_connection_that_is_kept_open_does_not_hold_up_the_stop(make):
@@ -604,13 +603,9 @@ async def test_signals_stop_the_server_where_it_is_asked_to_listen_to_them(make,
     caplog.set_level("INFO", "mlserver")
     server = make()
     server.stop_on_signals()
-    try:
-        await server.startup([model()])
-        signal.raise_signal(number)
-        await asyncio.wait_for(server.wait_stopped(), LONG)
-    finally:
-        for each in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().remove_signal_handler(each)
+    await server.startup([model()])
+    signal.raise_signal(number)
+    await asyncio.wait_for(server.wait_stopped(), LONG)
     assert f"Stopping on {number.name}" in caplog.messages
 
 

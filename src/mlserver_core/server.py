@@ -16,6 +16,7 @@ from mlserver_core.codecs import Codecs
 from mlserver_core.engine.engine import InferenceEngine
 from mlserver_core.engine.lifecycle import Parts
 from mlserver_core.engine.parts import collect_parts, load_plugins
+from mlserver_core.engine.watchdog import LoopWatchdog
 from mlserver_core.errors import StartupError, named
 from mlserver_core.executors.interfaces import ExecutorFactory
 from mlserver_core.hooks.manager import PluginManager
@@ -26,6 +27,7 @@ from mlserver_core.repositories.given import GivenModels
 from mlserver_core.repositories.interfaces import Listing, Repository, RepositoryFactory
 from mlserver_core.repositories.opening import list_at_start, open_repository
 from mlserver_core.settings import ModelSettings, Settings
+from mlserver_core.signals import StopSignals
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -84,6 +86,9 @@ class MLServer:
     _stopped: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
     _stopping: asyncio.Future[None] | None = attrs.field(default=None, init=False)
     _signalled: asyncio.Future[None] | None = attrs.field(default=None, init=False)
+    _signals: StopSignals | None = attrs.field(default=None, init=False)
+    _watchdog: LoopWatchdog | None = attrs.field(default=None, init=False)
+    _serving: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         executors: Registry[ExecutorFactory] = Registry("executor")
@@ -148,6 +153,7 @@ class MLServer:
             for transport in self.transports.values():
                 await transport.start()
                 logger.info("%s", transport.listening)
+            self._watch_loop()
             failed = await self.engine.models.load_all(models, listing.unreadable)
             if failed and self.settings.on_load_error == "fail":
                 raise StartupError("\n".join(str(error) for error in failed))
@@ -156,6 +162,7 @@ class MLServer:
             raise
         if self.is_stopping():  # a signal came while models were loading
             return
+        self._serving = True
         seconds = time.monotonic() - started
         logger.info("Started with %d model(s) in %.2f seconds", len(models) - len(failed), seconds)
         if failed:
@@ -163,7 +170,8 @@ class MLServer:
         self.plugins.notify("mlserver_server_started", server=self)
 
     async def stop(self, sig: int | None = None) -> None:
-        """Finishes what is in flight, within ``shutdown_grace_period``, and stops.
+        """Takes work for another ``drain_delay`` while it says that it is not ready, finishes
+        what is in flight within ``shutdown_grace_period``, and stops.
 
         Calling it again waits for the same stop.
 
@@ -181,10 +189,15 @@ class MLServer:
         await self._stopped.wait()
 
     def stop_on_signals(self) -> None:
-        """SIGTERM and SIGINT stop the server; to be called in its event loop."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop_on, number)
+        """SIGTERM and SIGINT stop the server, and every other one in this process that has been
+        asked for the same. A second signal ends the process at once, with 128 + its number for
+        exit code.
+
+        To be called in the server's event loop, in the main thread. When the server has stopped,
+        signals do what they did before.
+        """
+        self._signals = StopSignals(asyncio.get_running_loop(), self._stop_on)
+        self._signals.listen()
 
     def _stop_on(self, number: int) -> None:
         self._signalled = asyncio.ensure_future(self.stop(number))
@@ -198,9 +211,10 @@ class MLServer:
 
     async def _stop(self) -> None:
         grace = self.settings.shutdown_grace_period
-        deadline = time.monotonic() + grace
         try:
             self.plugins.notify("mlserver_server_stopping", server=self)
+            await self._drain()
+            deadline = time.monotonic() + grace
             # A connection that is accepted just now is complete some turns of the loop later;
             # asyncio would lose its socket if the listener were closed in between.
             for _ in range(5):
@@ -218,7 +232,25 @@ class MLServer:
             await self._each_transport(lambda transport: transport.close(left))
             await self.engine.models.unload_all(max(grace, SHORTEST_UNLOAD))
         finally:
+            if self._watchdog is not None:
+                self._watchdog.stop()
+            if self._signals is not None:
+                self._signals.leave()
             self._stopped.set()
+
+    async def _drain(self) -> None:
+        """Says that it is not ready, and gives those who ask time to see that."""
+        self.engine.draining = True
+        delay = self.settings.drain_delay
+        if self._serving and delay:
+            logger.info("Not ready any more; takes work for another %s seconds", delay)
+            await asyncio.sleep(delay)
+
+    def _watch_loop(self) -> None:
+        seconds = self.settings.loop_lag_warning
+        if seconds:
+            self._watchdog = LoopWatchdog(asyncio.get_running_loop(), "event loop", seconds)
+            self._watchdog.start()
 
     async def _each_transport(self, do: Callable[[Transport], Awaitable[None]]) -> None:
         """Does something with every transport, whatever happens to another."""

@@ -460,7 +460,7 @@ def test_stream_in_flight_may_finish_while_the_server_stops(server, stream):
     waiting.put(None)
     assert list(call) == []
     assert call.code() is grpc.StatusCode.OK
-    assert server.stop() == 0
+    assert server.wait() == 0
     assert "did not finish" not in "\n".join(server.lines)
 
 

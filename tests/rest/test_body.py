@@ -115,3 +115,61 @@ def test_repository_index_is_bounded_too(tight, call):
     status, _, body = call(tight, "POST", "/v2/repository/index", b" " * 100_001)
     assert status == 413
     assert list(json.loads(body)) == ["error"]
+
+
+CUSTOM = """
+from aiohttp import web
+from mlserver_core import MLModel, custom_handler
+
+class Model(MLModel):
+    @custom_handler(rest_path="/{name}/bytes", rest_method="POST")
+    async def bytes(self, name: str, body: bytes) -> str:
+        return str(len(body))
+
+    @custom_handler(rest_path="/{name}/request", rest_method="POST")
+    async def request(self, name: str, request: web.Request) -> str:
+        return str(len(await request.read()))
+"""
+
+
+@pytest.fixture
+def differing(serve, model_folder, tmp_path):
+    """A server that takes bodies of 1000 bytes, with models that take fewer and more."""
+    model_folder("default", implementation="echo")
+    model_folder("small", implementation="echo", max_body_size=100)
+    model_folder("large", implementation="echo", max_body_size=10_000)
+    code = CUSTOM.replace("{name}", "custom").replace("name: str, ", "")
+    model_folder("custom", code, implementation="models.Model", max_body_size=5000)
+    return serve(tmp_path, "--set", "max_body_size=1000")
+
+
+def padded(size):
+    """An inference request of that many bytes."""
+    return BODY[:-1] + b" " * (size - len(BODY)) + b"}"
+
+
+@pytest.mark.parametrize(("name", "limit"), [("default", 1000), ("small", 100), ("large", 10_000)])
+def test_models_own_limit_goes_before_the_servers_be_it_smaller_or_larger(
+    differing, call, name, limit
+):
+    for path in ("infer", "generate", "infer_stream"):
+        url = f"/v2/models/{name}/{path}"
+        assert call(differing, "POST", url, padded(limit))[0] == 200
+        packed = gzip.compress(padded(limit + 1))
+        for body, headers in ((padded(limit + 1), {}), (packed, {"Content-Encoding": "gzip"})):
+            status, _, answer = call(differing, "POST", url, body, headers)
+            text = f"the request body is larger than max_body_size ({limit} bytes)"
+            assert (status, json.loads(answer)) == (413, {"error": text})
+
+
+def test_models_own_limit_holds_for_its_custom_handlers(differing, call):
+    for path in ("/custom/bytes", "/custom/request"):
+        assert call(differing, "POST", path, b"x" * 5000)[2] == b"5000"
+        status, _, answer = call(differing, "POST", path, b"x" * 5001)
+        text = "the request body is larger than max_body_size (5000 bytes)"
+        assert (status, json.loads(answer)) == (413, {"error": text})
+
+
+def test_body_for_an_unknown_model_is_bounded_by_the_server(differing, call):
+    assert call(differing, "POST", "/v2/models/nope/infer", padded(1001))[0] == 413
+    assert call(differing, "POST", "/v2/models/nope/infer", padded(1000))[0] == 404

@@ -65,7 +65,7 @@ def test_origins_alone_are_enough_for_inference_from_a_page(allowing, call, pref
         "allow-origin": PAGE,
         "allow-methods": "GET, HEAD, POST, OPTIONS",
         "allow-headers": "Accept, Accept-Language, Content-Language, Content-Type, "
-        "Inference-Header-Content-Length, X-Request-ID",
+        "Inference-Header-Content-Length, X-Request-ID, X-Request-Timeout",
         "max-age": "600",
     }
     status, headers, _ = call(server, "POST", INFER, {"inputs": []}, {"Origin": PAGE})

@@ -45,7 +45,7 @@ def start(
     assignments: tuple[str, ...],
     strict: bool,
 ) -> None:
-    """Serve the models in FOLDER until SIGTERM or SIGINT.
+    """Serve the models in FOLDER until SIGTERM or SIGINT; a second signal ends it at once.
 
     FOLDER may be a URI whose scheme a repository plugin reads; settings.json is then looked for
     in the current folder.
@@ -92,6 +92,7 @@ def _serve(loaded: Loaded[Settings], plugins: PluginManager, strict: bool) -> in
         server = MLServer(loaded.value, plugins=plugins, strict=strict)
         server.stop_on_signals()
         await server.start()
+        await main_loop.end_tasks()
 
     main_loop.run(serve())
     return 0

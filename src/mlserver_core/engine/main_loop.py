@@ -12,6 +12,11 @@ from typing import Any, NoReturn
 
 from mlserver_core.executors.threads import THREAD_PREFIX
 
+#: Seconds that what is cancelled at the end may take.
+_PATIENCE = 1.0
+
+logger = logging.getLogger("mlserver")
+
 
 def run(coroutine: Coroutine[Any, Any, None]) -> None:
     """Runs the event loop, uvloop's where it is installed."""
@@ -23,13 +28,29 @@ def run(coroutine: Coroutine[Any, Any, None]) -> None:
         uvloop.run(coroutine)
 
 
+async def end_tasks() -> None:
+    """Ends what models have left in the event loop, which would wait for it for ever; and where
+    a model does not let itself be cancelled, the process.
+    """
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    if left and (await asyncio.wait(left, timeout=_PATIENCE))[1]:
+        logger.warning("A model does not let its work be cancelled; the process ends without it")
+        _exit(0)
+
+
 def end(code: int) -> NoReturn:
     """Ends the process, also where a model's thread never returns."""
     stuck = [thread for thread in threading.enumerate() if thread.name.startswith(THREAD_PREFIX)]
     for thread in stuck:
         thread.join(0.1)
     if any(thread.is_alive() for thread in stuck):
-        logging.shutdown()
-        sys.stdout.flush()
-        os._exit(code)
+        _exit(code)
     sys.exit(code)
+
+
+def _exit(code: int) -> NoReturn:
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(code)

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping
+from concurrent.futures import Future
 from contextlib import aclosing
 from typing import Any
 
@@ -82,23 +83,37 @@ class InlineExecutor:
         result = function(*arguments)
         return await result if inspect.isawaitable(result) else result
 
+    def _start(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Begins a plain function; what it returns comes with the future."""
+        call: Future[Any] = Future()
+        try:
+            call.set_result(function(*arguments))
+        except BaseException as error:  # noqa: BLE001  # raised where the future is asked
+            call.set_exception(error)
+        return call
+
+    async def _result_of(self, call: Future[Any]) -> Any:
+        """What a function returned. If this is cancelled, one that has not begun never does."""
+        return call.result()
+
     async def _step_through(self, generator: Generator[Any, Any, Any]) -> AsyncGenerator[Any, None]:
         """The values of a plain generator, each step run where plain functions run."""
-        step: asyncio.Future[Any] | None = None
+        step: Future[Any] | None = None
         try:
             while True:
-                step = asyncio.ensure_future(self._run(next, generator, _END))
-                value = await asyncio.shield(step)
+                step = self._start(next, generator, _END)
+                value = await self._result_of(step)
                 if value is _END:
                     return
                 yield value
         finally:
             await asyncio.shield(asyncio.ensure_future(self._finish(generator, step)))
 
-    async def _finish(
-        self, generator: Generator[Any, Any, Any], step: asyncio.Future[Any] | None
-    ) -> None:
+    async def _finish(self, generator: Generator[Any, Any, Any], step: Future[Any] | None) -> None:
         """Closes a generator, once a thread that may still be in it has come out."""
-        if step is not None:
-            await asyncio.wait([step])
-        await self._run(generator.close)
+        if step is not None and not step.done():
+            await asyncio.wait([asyncio.wrap_future(step)])
+        if inspect.getgeneratorstate(generator) == inspect.GEN_CREATED:
+            generator.close()  # which runs none of its code
+        else:
+            await self._run(generator.close)

@@ -44,6 +44,7 @@ class ThreadQueue:
     _name: str
     _pool: ThreadPoolExecutor = attrs.field(init=False)
     _waiting: deque[Call] = attrs.field(factory=deque, init=False)
+    _ended: bool = attrs.field(default=False, init=False)
     _busy: int = attrs.field(default=0, init=False)
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
@@ -59,6 +60,8 @@ class ThreadQueue:
         """Puts a call behind all others; raises RuntimeError after ``end``."""
         call = Call(function, arguments)
         with self._lock:
+            if self._ended:
+                raise RuntimeError("the threads of the model have ended")
             self._waiting.append(call)
             is_free = self._busy < self._threads
             self._busy += is_free
@@ -69,7 +72,10 @@ class ThreadQueue:
 
     def end(self) -> None:
         """Cancels what has not begun, and ends the threads; one that never returns is left."""
-        for call in list(self._waiting):
+        with self._lock:
+            self._ended = True
+            waiting = list(self._waiting)
+        for call in waiting:
             call.cancel()
         self._pool.shutdown(wait=False, cancel_futures=True)
 

@@ -66,6 +66,10 @@ class ThreadsExecutor(InlineExecutor):
     async def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         if inspect.iscoroutinefunction(function):
             return await function(*arguments)
+        result = await self._result_of(self._start(function, *arguments))
+        return await result if inspect.isawaitable(result) else result
+
+    def _start(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         if self._queue is None:
             self._queue = ThreadQueue(
                 self.settings.predict_threads, THREAD_PREFIX + self.settings.name
@@ -74,8 +78,7 @@ class ThreadsExecutor(InlineExecutor):
         call = self._queue.submit(context.run, _guarded, function, *arguments)
         self._calls[call] = current_request.get()
         call.add_done_callback(self._forget)
-        result = await self._result_of(call)
-        return await result if inspect.isawaitable(result) else result
+        return call
 
     def _forget(self, call: Future[Any]) -> None:
         del self._calls[call]

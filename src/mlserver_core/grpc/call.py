@@ -36,12 +36,14 @@ class Call(Stream[Any, Any]):
         trailers: metadata that goes out with the status, whatever that is.
         work: what is held until the trailers are written, such as a place among what is in flight.
         ended: why the server gave the call up; None while it has not.
+        received_bytes: of the last message, decompressed.
         on_received, on_sent: are told of every message.
     """
 
     expires: float | None = None
     trailers: Collection[tuple[str, str | bytes]] = ()
     ended: GRPCError | None = None
+    received_bytes = 0
     _finishing = False
     _encoding: str | None = None
     _reply_encoding: str | None = None
@@ -94,6 +96,7 @@ class Call(Stream[Any, Any]):
             data = await self._receive_data(limit)
             if data is None:
                 return None
+            self.received_bytes = len(data)
             if self.on_received is not None:
                 self.on_received()
             return message_type.FromString(data)

@@ -10,7 +10,7 @@ from grpclib.const import Cardinality, Handler
 from grpclib.metadata import encode_metadata
 
 from mlserver_core.engine.in_flight import InFlight
-from mlserver_core.errors import InvalidRequest
+from mlserver_core.errors import InvalidRequest, TooLarge
 from mlserver_core.grpc.call import Call
 from mlserver_core.wire.headers import sendable
 
@@ -56,6 +56,21 @@ class Calls:
         Not before its first message: a silent client holds up no stop.
         """
         call.work.enter_context(self.in_flight)
+
+
+def check_size(call: Call, limit: int | None, model: str) -> None:
+    """Raises TooLarge if the last message has more bytes than its model takes.
+
+    Args:
+        call: has the message.
+        limit: bytes; None where the model says nothing of it.
+        model: its name.
+    """
+    if limit is not None and call.received_bytes > limit:
+        raise TooLarge(
+            f"the message has {call.received_bytes} bytes, more than max_body_size ({limit}) of "
+            f"model {model!r}"
+        )
 
 
 def read_headers(call: Call) -> dict[str, str]:

@@ -13,7 +13,7 @@ from grpclib.const import Cardinality, Handler
 from mlserver_core.engine.engine import InferenceEngine
 from mlserver_core.grpc._generated import dataplane
 from mlserver_core.grpc.call import Call
-from mlserver_core.grpc.calls import Answer, Calls, read_headers, to_metadata
+from mlserver_core.grpc.calls import Answer, Calls, check_size, read_headers, to_metadata
 from mlserver_core.grpc.messages import Messages
 from mlserver_core.grpc.streamed_requests import StreamedRequests
 from mlserver_core.types import InferenceResponse, MetadataTensor, Parameters
@@ -117,6 +117,8 @@ class InferenceService:
 
     async def model_infer(self, message: Any, call: Call) -> tuple[Any, Mapping[str, Any]]:
         """Inference; raw contents are answered with raw contents."""
+        limit = self.engine.max_message_size(message.model_name, message.model_version)
+        check_size(call, limit, message.model_name)
         request, raw = decode_request(message)
         response = await self.engine.infer(
             message.model_name, message.model_version, request, _context(call)
@@ -129,9 +131,8 @@ class InferenceService:
         Messages are read as the model asks for them and replies wait for the client to take
         them, so each side holds the other up. The last reply's headers become the trailers.
         """
-        requests = StreamedRequests(
-            call, self.messages.get("inference.ModelInferRequest"), self.calls.limit
-        )
+        message_type = self.messages.get("inference.ModelInferRequest")
+        requests = StreamedRequests(call, message_type, self.calls.limit, self.engine)
         first = await requests.begin()
         self.calls.count(call)
         responses = self.engine.infer_stream(

@@ -6,8 +6,10 @@ from typing import Any
 
 import attrs
 
+from mlserver_core.engine.engine import InferenceEngine
 from mlserver_core.errors import InvalidRequest
 from mlserver_core.grpc.call import Call
+from mlserver_core.grpc.calls import check_size
 from mlserver_core.types import InferenceRequest
 from mlserver_core.wire.protobuf import decode_request
 
@@ -23,7 +25,10 @@ class StreamedRequests:
     _call: Call
     _message_type: Any
     _limit: int
+    _engine: InferenceEngine
     raw: bool = attrs.field(default=False, init=False)
+    _model: str = attrs.field(default="", init=False)
+    _model_limit: int | None = attrs.field(default=None, init=False)
     _first: InferenceRequest | None = attrs.field(default=None, init=False)
 
     async def begin(self) -> Any:
@@ -31,10 +36,14 @@ class StreamedRequests:
 
         Raises:
             InvalidRequest: there is none, or it is no request.
+            TooLarge: it is larger than its model takes.
         """
         message = await self._call.receive(self._message_type, self._limit)
         if message is None:
             raise InvalidRequest("the stream ended before a request came")
+        self._model = message.model_name
+        self._model_limit = self._engine.max_message_size(self._model, message.model_version)
+        check_size(self._call, self._model_limit, self._model)
         self._first, self.raw = decode_request(message)
         return message
 
@@ -48,5 +57,6 @@ class StreamedRequests:
         message = await self._call.receive(self._message_type, self._limit)
         if message is None:
             raise StopAsyncIteration
+        check_size(self._call, self._model_limit, self._model)
         request, _ = decode_request(message)
         return request

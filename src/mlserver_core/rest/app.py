@@ -16,8 +16,9 @@ from mlserver_core.rest.handler_answers import PLANS, note_begun
 from mlserver_core.rest.infer import post_infer
 from mlserver_core.rest.keys import ENGINE
 from mlserver_core.rest.metrics import count_requests
+from mlserver_core.rest.open_calls import OPEN_CALLS, OpenCalls
 from mlserver_core.rest.request_id import add_request_id
-from mlserver_core.rest.streams import STREAMS, OpenStreams, post_stream
+from mlserver_core.rest.streams import post_stream
 from mlserver_core.settings import Settings
 
 _MODEL = "/v2/models/{model_name}"
@@ -30,7 +31,7 @@ def make_app(settings: Settings, engine: InferenceEngine) -> web.Application:
     app = web.Application(client_max_size=settings.max_body_size)
     app[ENGINE] = engine
     app[PLANS] = WeakKeyDictionary()
-    app[STREAMS] = OpenStreams()
+    app[OPEN_CALLS] = OpenCalls()
     _add_layers(app, settings)
     count_requests(app, settings)
     app.router.add_get("/v2", health.get_server_metadata)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from aiohttp import hdrs, web
 
 from mlserver_core.errors import MLServerError, TooLarge
-from mlserver_core.rest.keys import BODY, ENGINE
+from mlserver_core.rest.keys import BODY, ENGINE, MATCHED
 
 #: What aiohttp decompresses, a bounded piece at a time.
 _ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
 
 
 async def read_body(request: web.Request) -> bytearray:
-    """The whole body, decompressed. No more than ``max_body_size`` is ever held.
+    """The whole body, decompressed. No more than ``max_body_size`` of its model is ever held.
 
     A request that is answered in a worker brings a body that the server has read.
 
@@ -30,7 +30,7 @@ async def read_body(request: web.Request) -> bytearray:
             "deflate, or plain",
             415,
         )
-    limit = request.app[ENGINE].settings.max_body_size
+    limit = body_limit(request)
     body = bytearray()
     # Not request.read(): it decompresses as much as the limit at once, and copies the body.
     too_large = (request.content_length or 0) > limit
@@ -38,5 +38,22 @@ async def read_body(request: web.Request) -> bytearray:
         too_large = len(body) + len(piece) > limit
         body += piece
     if too_large:
-        raise TooLarge(f"the request body is larger than max_body_size ({limit} bytes)")
+        raise TooLarge(too_large_text(limit))
     return body
+
+
+def body_limit(request: web.Request) -> int:
+    """Bytes that the body of a request may have: as its model says, or else the server."""
+    engine = request.app[ENGINE]
+    route = request.get(MATCHED)
+    if route is not None:
+        return engine.max_body_size(route.model, route.version)
+    name = request.match_info.get("model_name")
+    if name is None:
+        return engine.settings.max_body_size
+    return engine.max_body_size(name, request.match_info.get("model_version"))
+
+
+def too_large_text(limit: int) -> str:
+    """What a client is told of a body above the limit."""
+    return f"the request body is larger than max_body_size ({limit} bytes)"

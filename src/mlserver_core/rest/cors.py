@@ -14,7 +14,7 @@ from mlserver_core.settings.server import CORSSettings
 
 _METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 #: What may be sent without a word in the settings: what browsers send anyway, and what an
-#: inference with binary tensors or a request id needs.
+#: inference with binary tensors, a request id or a time limit needs.
 _HEADERS = (
     "Accept",
     "Accept-Language",
@@ -22,6 +22,7 @@ _HEADERS = (
     "Content-Type",
     "Inference-Header-Content-Length",
     "X-Request-ID",
+    "X-Request-Timeout",
 )
 
 

@@ -11,10 +11,12 @@ from aiohttp.typedefs import Handler
 from mlserver_core.engine.engine import InferenceEngine
 from mlserver_core.engine.route_table import Route, RouteMatch
 from mlserver_core.errors import RuntimeFailed
+from mlserver_core.rest.body import body_limit
 from mlserver_core.rest.exchange import exchange
 from mlserver_core.rest.handler_answers import PASSING, answer_of, plan_of
 from mlserver_core.rest.infer import context_of
 from mlserver_core.rest.keys import ENGINE, MATCHED
+from mlserver_core.rest.open_calls import OPEN_CALLS
 from mlserver_core.rest.openapi.document import CustomPath
 from mlserver_core.rest.request_id import request_id
 
@@ -43,10 +45,12 @@ async def _call(request: web.Request, match: RouteMatch) -> web.StreamResponse:
     route = match.route
     context = context_of(request)
     context.request_id = request_id(request)
-    if route.function is None:
-        return await exchange(request, match, context)
-    bind = partial(plan_of(request.app, route).bind, request, match.variables)
-    result = await request.app[ENGINE].call_route(route, bind, context, PASSING)
+    with request.app[OPEN_CALLS]:
+        if route.function is None:
+            return await exchange(request, match, context)
+        request._client_max_size = body_limit(request)  # noqa: SLF001  # for handlers that read it
+        bind = partial(plan_of(request.app, route).bind, request, match.variables)
+        result = await request.app[ENGINE].call_route(route, bind, context, PASSING)
     return answer_of(request, result, route)
 
 

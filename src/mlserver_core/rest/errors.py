@@ -8,6 +8,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from mlserver_core.errors import ErrorCode, MLServerError, text_of
+from mlserver_core.rest.body import body_limit, too_large_text
 from mlserver_core.rest.keys import ENGINE
 from mlserver_core.rest.redirects import redirect, without_slash
 from mlserver_core.rest.request_id import header_value, request_id
@@ -71,12 +72,18 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         log_error(request, error, status, text)
         if request.writer.output_size > 0:  # in the middle of an answer no other can begin
             raise ConnectionError("the answer broke off") from error
-        answer = to_response(status, text)
-        if status in (429, 503):
-            answer.headers["Retry-After"] = "1"
-        if isinstance(error, web.HTTPException):
-            _keep_headers(error, answer)
-        return answer
+        return _answer(request, error, status, text)
+
+
+def _answer(request: web.Request, error: Exception, status: int, text: str) -> web.Response:
+    answer = to_response(status, text)
+    if status in (429, 503):
+        answer.headers["Retry-After"] = "1"
+    if request.app[ENGINE].models.stopping:  # the next is for another server
+        answer.force_close()
+    if isinstance(error, web.HTTPException):
+        _keep_headers(error, answer)
+    return answer
 
 
 def _keep_headers(raised: web.HTTPException, answer: web.Response) -> None:
@@ -112,8 +119,7 @@ def explain(request: web.Request, error: Exception) -> tuple[int, str]:
     if isinstance(error, MLServerError):
         return to_status(error), text_of(error)
     if isinstance(error, web.HTTPRequestEntityTooLarge):  # of a handler that reads by itself
-        limit = request.app[ENGINE].settings.max_body_size
-        return 413, f"the request body is larger than max_body_size ({limit} bytes)"
+        return 413, too_large_text(body_limit(request))
     if isinstance(error, web.HTTPException):
         text = error.text or error.reason
         if _is_routers(request, error):

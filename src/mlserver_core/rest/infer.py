@@ -6,7 +6,9 @@ from aiohttp import web
 
 from mlserver_core.rest.body import read_body
 from mlserver_core.rest.keys import ENGINE
+from mlserver_core.rest.open_calls import OPEN_CALLS
 from mlserver_core.rest.request_id import name_request
+from mlserver_core.rest.request_timeout import read_deadline
 from mlserver_core.types import InferenceRequest, InferenceResponse
 from mlserver_core.types.context import RequestContext
 from mlserver_core.wire.binary import (
@@ -24,10 +26,10 @@ _HEADERS: web.RequestKey[dict[str, str]] = web.RequestKey("headers", dict)
 
 async def post_infer(request: web.Request) -> web.Response:
     """``POST /v2/models/NAME[/versions/VERSION]/infer``, and ``.../generate``."""
+    context = context_of(request)
     inference, wanted = await read_inference(request)
-    response = await request.app[ENGINE].infer(
-        *asked_model(request), inference, context_of(request)
-    )
+    with request.app[OPEN_CALLS]:
+        response = await request.app[ENGINE].infer(*asked_model(request), inference, context)
     headers = take_headers(response)
     body, length = encode_response(response, wanted)
     if length is None:
@@ -42,8 +44,13 @@ def asked_model(request: web.Request) -> tuple[str, str | None]:
 
 
 def context_of(request: web.Request) -> RequestContext:
-    """Where a request comes from."""
-    return RequestContext(transport="rest", headers=read_headers(request))
+    """Where a request comes from, and how long its caller waits from now on.
+
+    Raises:
+        InvalidRequest: it says that in a way that cannot be read.
+    """
+    headers = read_headers(request)
+    return RequestContext(transport="rest", headers=headers, deadline=read_deadline(headers))
 
 
 async def read_inference(request: web.Request) -> tuple[InferenceRequest, BinaryOutputs]:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing, contextmanager
-from typing import cast
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
-import attrs
 from aiohttp import web
 
-from mlserver_core.errors import Unavailable
 from mlserver_core.rest.errors import explain, is_client_gone, log_error
 from mlserver_core.rest.infer import asked_model, context_of, read_inference, take_headers
 from mlserver_core.rest.keys import ENGINE
+from mlserver_core.rest.open_calls import OPEN_CALLS
 from mlserver_core.types import InferenceRequest, InferenceResponse
 from mlserver_core.wire.json import encode, encode_response
 
@@ -24,53 +21,16 @@ _HEADERS = {
 }
 
 
-@attrs.define(eq=False)
-class OpenStreams:
-    """The streams that are being answered.
-
-    Attributes:
-        ending: the server stops, and so do they.
-    """
-
-    ending: bool = attrs.field(default=False, init=False)
-    _tasks: set[asyncio.Task[object]] = attrs.field(factory=set, init=False)
-
-    @contextmanager
-    def one(self, task: asyncio.Task[object]) -> Iterator[None]:
-        """What ``task`` does inside is one stream; raises Unavailable when it is ended."""
-        self._tasks.add(task)
-        try:
-            yield
-        except asyncio.CancelledError:
-            if not self.ending:
-                raise
-            getattr(task, "uncancel", int)()  # Python 3.10 does not count
-            raise Unavailable("the server is stopping") from None
-        finally:
-            self._tasks.discard(task)
-
-    def end(self) -> None:
-        """Ends them, each with an error for its client."""
-        self.ending = True
-        for task in self._tasks:
-            task.cancel()
-
-
-STREAMS = web.AppKey("streams", OpenStreams)
-
-
 async def post_stream(request: web.Request) -> web.StreamResponse:
     """``POST /v2/models/NAME[/versions/VERSION]/infer_stream``, and ``.../generate_stream``.
 
     What fails before the first answer has a status of its own; later it is an event.
     """
+    context = context_of(request)
     inference, _ = await read_inference(request)
-    responses = request.app[ENGINE].infer_stream(
-        *asked_model(request), _only(inference), context_of(request)
-    )
-    task = cast("asyncio.Task[object]", asyncio.current_task())
+    responses = request.app[ENGINE].infer_stream(*asked_model(request), _only(inference), context)
     async with aclosing(responses):
-        with request.app[STREAMS].one(task):
+        with request.app[OPEN_CALLS]:
             first = await anext(responses, None)
         headers = {} if first is None else take_headers(first)
         event = b"" if first is None else _event(first)
@@ -78,7 +38,7 @@ async def post_stream(request: web.Request) -> web.StreamResponse:
         answer.headers.update(_HEADERS)  # in place of the model's, in whatever case
         await answer.prepare(request)
         try:
-            with request.app[STREAMS].one(task):
+            with request.app[OPEN_CALLS]:
                 await answer.write(event)
                 await _write_events(answer, responses)
         except Exception as error:

@@ -14,8 +14,8 @@ from mlserver_core.engine.engine import InferenceEngine
 from mlserver_core.rest.app import make_app
 from mlserver_core.rest.custom import check_route
 from mlserver_core.rest.errors import one_line, to_response
+from mlserver_core.rest.open_calls import OPEN_CALLS
 from mlserver_core.rest.request_id import HEADER
-from mlserver_core.rest.streams import STREAMS
 from mlserver_core.settings import Settings
 from mlserver_core.settings.listening import cannot_listen, shown_host
 
@@ -133,7 +133,7 @@ class RestTransport:
         """Closes every connection, once its answers are written, and after ``seconds`` anyway."""
         if self._runner is None:
             return
-        self._runner.app[STREAMS].end()
+        self._runner.app[OPEN_CALLS].end()
         server = self._runner.server
         if server is not None:
             server.pre_shutdown()

@@ -10,9 +10,13 @@ from typing import Any
 
 from mlserver_core.executors.processes.frames import BrokenFrame, Frame, Kind
 from mlserver_core.executors.processes.receiving import FrameReader
+from mlserver_core.executors.processes.refusals import Unread, replace_unread
 from mlserver_core.executors.processes.sending import SendQueue, encode_frame
 
 logger = logging.getLogger("mlserver")
+
+#: The other side is gone; what it sent before that is still to be read, and then its end.
+_GONE = (BrokenPipeError, ConnectionResetError)
 
 
 class Connection:
@@ -102,9 +106,10 @@ class Connection:
         try:
             self._queue.write()
         except OSError as error:
-            # What the other side sent before it went is still to be read, and then its end.
             self._broken = error
             self._stop_writing()
+            if not isinstance(error, _GONE):
+                self._loop.call_soon(self.close, error)
             return
         if not self._queue.size:
             self._end_waiting()
@@ -136,6 +141,11 @@ class Connection:
 
     def _deliver(self, frame: Frame) -> None:
         try:
+            if isinstance(frame.body, Unread):
+                replacement = replace_unread(frame, self.send)
+                if replacement is None:
+                    return
+                frame = replacement
             self._on_frame(frame)
         except Exception as error:
             logger.exception("A frame %s could not be handled", frame.kind.name)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from mlserver_core.errors import InvalidRequest
 from mlserver_core.types import Datatype
 from mlserver_core.types.datatypes import to_dtype
 
@@ -95,6 +96,7 @@ class Packer:
         """Adds an array of numbers to the payload; returns its dtype, its shape, and where it
         begins.
         """
+        array = np.asarray(array)  # a subclass may have ideas of its own
         dtype = array.dtype
         code: str = dtype.str if dtype.kind in _RAW_KINDS else dtype.name
         if dtype.kind not in _RAW_KINDS and code != _BFLOAT16:
@@ -110,7 +112,10 @@ class Packer:
             return headers if headers is None else {}
         key = (*headers, *headers.values())
         if set(map(type, key)) != {str}:
-            return self.pack(headers)
+            try:
+                return self.pack(headers)
+            except Unsendable as error:
+                raise error.under(".headers") from None
         index = self._known.setdefault(key, len(self._known))
         if index == len(self.shared_headers):
             self.shared_headers.append(dict(headers))
@@ -180,7 +185,12 @@ class Unpacker:
 
 @functools.lru_cache(maxsize=256)
 def _to_dtype(code: str) -> np.dtype:
-    dtype = to_dtype(Datatype.BF16) if code == _BFLOAT16 else np.dtype(code)
-    if dtype.kind not in _RAW_KINDS and code != _BFLOAT16:
+    if code == _BFLOAT16:
+        try:
+            return to_dtype(Datatype.BF16)
+        except InvalidRequest:  # only the other process has ml_dtypes; raw bytes can be passed on
+            return np.dtype("V2")
+    dtype = np.dtype(code)
+    if dtype.kind not in _RAW_KINDS:
         raise ValueError(f"no array is sent as {code}")
     return dtype

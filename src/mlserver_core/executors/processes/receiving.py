@@ -7,6 +7,7 @@ import os
 import socket
 from collections import deque
 
+from mlserver_core.errors import MLServerError, Unavailable
 from mlserver_core.executors.processes.frames import (
     HEADER_SIZE,
     BrokenFrame,
@@ -14,16 +15,20 @@ from mlserver_core.executors.processes.frames import (
     Header,
     decode_header,
 )
+from mlserver_core.executors.processes.refusals import Unread
 from mlserver_core.executors.processes.shared_memory import map_shared
 from mlserver_core.executors.processes.values import unpack
 
-#: Bytes that are read in one turn of the event loop.
+#: Bytes that are read in one turn of the event loop, at most.
 _TURN = 64 * 1024
+#: Bytes of the buffer, with room for any frame that is not large.
+_BUFFER = 256 * 1024
 #: Descriptors that one read may bring. Linux brings those of one ``sendmsg``, which is one.
 _MOST_DESCRIPTORS = 64
 _INT = array.array("i").itemsize
+#: Linux can close them in children from the first moment on.
 _FLAGS = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
-#: What ``unpack`` raises for bytes that are none of its own.
+#: What ``unpack`` raises for bytes that it cannot make a value of.
 _MISFITS = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 
 
@@ -32,19 +37,18 @@ class FrameReader:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._buffer = bytearray(_TURN)
+        self._buffer = bytearray(_BUFFER)
         self._start = self._end = 0
-        self._descriptors: deque[int] = deque()
+        self._descriptors: deque[int | None] = deque()
 
     def receive(self) -> bool:
         """Reads once, a bounded amount; False at the end of what the other side sends.
 
         Raises:
             OSError: the other side is gone.
-            BrokenFrame: a descriptor was lost.
         """
         self._make_room()
-        view = memoryview(self._buffer)[self._end :]
+        view = memoryview(self._buffer)[self._end : self._end + _TURN]
         try:
             count, ancillary, flags, _ = self._sock.recvmsg_into(
                 [view], socket.CMSG_SPACE(_MOST_DESCRIPTORS * _INT), _FLAGS
@@ -52,13 +56,14 @@ class FrameReader:
         except (BlockingIOError, InterruptedError):
             return True
         self._keep_descriptors(ancillary)
-        if flags & socket.MSG_CTRUNC:
-            raise BrokenFrame("a descriptor was lost: this process has as many as it may have")
+        if flags & socket.MSG_CTRUNC:  # this process has as many as it may have
+            self._descriptors.append(None)
         self._end += count
         return count > 0
 
     def next_frame(self) -> Frame | None:
-        """The next frame that is there as a whole, or None.
+        """The next frame that is there as a whole, or None. Its body is ``Unread`` where this
+        process lacks what it takes to hold it.
 
         Raises:
             BrokenFrame: what came is none.
@@ -75,8 +80,8 @@ class FrameReader:
                 return self._make_frame(header, self._map(header))
             data = memoryview(self._buffer)[body : self._start]
             return self._make_frame(header, data)
-        except BrokenFrame:
-            raise
+        except (MLServerError, MemoryError) as error:
+            return Frame(header.kind, header.call, Unread(_explain(error)))
         except (*_MISFITS, OSError) as error:
             raise BrokenFrame(f"a frame {header.kind.name} cannot be read: {error}") from error
 
@@ -89,7 +94,9 @@ class FrameReader:
     def close(self) -> None:
         """Closes descriptors that belong to no frame yet."""
         while self._descriptors:
-            os.close(self._descriptors.popleft())
+            descriptor = self._descriptors.popleft()
+            if descriptor is not None:
+                os.close(descriptor)
 
     def _make_frame(self, header: Header, data: memoryview) -> Frame:
         payload: memoryview | bytearray = data[: header.payload]
@@ -100,7 +107,12 @@ class FrameReader:
     def _map(self, header: Header) -> memoryview:
         if not self._descriptors:
             raise BrokenFrame("a frame came without its shared memory")
-        return map_shared(self._descriptors.popleft(), header.metadata + header.payload)
+        descriptor = self._descriptors.popleft()
+        if descriptor is None:
+            raise Unavailable(
+                "no shared memory for this call: the process has as many open files as it may have"
+            )
+        return map_shared(descriptor, header.metadata + header.payload)
 
     def _keep_descriptors(self, ancillary: list[tuple[int, int, bytes]]) -> None:
         for level, kind, data in ancillary:
@@ -108,16 +120,27 @@ class FrameReader:
                 received = array.array("i")
                 received.frombytes(data[: len(data) - len(data) % _INT])
                 for descriptor in received:
-                    os.set_inheritable(descriptor, False)
                     self._descriptors.append(descriptor)
+                    if not _FLAGS:
+                        os.set_inheritable(descriptor, False)
 
     def _make_room(self) -> None:
-        """Moves what is left to the front, and grows for a frame larger than the buffer."""
+        """Makes room for one turn. The buffer grows with what came and not with what a header
+        says, and is given back after a large frame.
+        """
         left = self._end - self._start
-        if not left:
-            self._start = self._end = 0
-        elif self._end == len(self._buffer):
-            size = len(self._buffer) * 2 if left == len(self._buffer) else _TURN
-            grown = bytearray(max(size, left + 1))
-            grown[:left] = memoryview(self._buffer)[self._start : self._end]
-            self._buffer, self._start, self._end = grown, 0, left
+        if not left and len(self._buffer) > _BUFFER:
+            self._buffer = bytearray(_BUFFER)
+        if left and len(self._buffer) - self._end >= _TURN:
+            return
+        kept = self._buffer[self._start : self._end]
+        if left > len(self._buffer) - _TURN:
+            self._buffer = bytearray(2 * len(self._buffer))
+        self._buffer[:left] = kept
+        self._start, self._end = 0, left
+
+
+def _explain(error: MLServerError | MemoryError) -> MLServerError:
+    if isinstance(error, MLServerError):
+        return error
+    return Unavailable("the process has no memory left for this call")

@@ -23,7 +23,7 @@ from mlserver_core.executors.processes.shared_memory import read_shared, write_s
 from mlserver_core.executors.processes.values import pack
 
 #: Bytes of metadata and payload from which shared memory is cheaper than the socket.
-SHARED_FROM = 64 * 1024
+SHARED_FROM = 128 * 1024
 #: Frames of one system call.
 _MOST_FRAMES = 64
 _BLOCKED = (BlockingIOError, InterruptedError)

@@ -64,8 +64,9 @@ def read_shared(descriptor: int, size: int) -> bytearray:
     """
     data = bytearray(size)
     view, done = memoryview(data), 0
+    os.lseek(descriptor, 0, os.SEEK_SET)
     while done < size:
-        count = os.preadv(descriptor, [view[done:]], done)
+        count = os.readv(descriptor, [view[done:]])
         if not count:
             raise OSError(f"shared memory ends after {done} of {size} bytes")
         done += count

@@ -33,14 +33,14 @@ def pack(body: Any) -> tuple[bytes, list[Any]]:
     packer = Packer(_PACK)
     try:
         tree = (packer.pack(body), packer.shared_headers)
+        try:
+            return orjson.dumps(tree, default=_to_plain), packer.buffers
+        except orjson.JSONEncodeError:  # text with lone surrogates, or worse
+            return _dump_escaped(tree), packer.buffers
     except Unsendable as error:
         raise RuntimeFailed(str(error)) from None
     except RecursionError:
         raise RuntimeFailed("a value is nested too deeply to be sent to another process") from None
-    try:
-        return orjson.dumps(tree, default=_to_plain), packer.buffers
-    except orjson.JSONEncodeError:
-        return _dump_escaped(tree), packer.buffers
 
 
 def unpack(metadata: Any, payload: Any) -> Any:
