@@ -124,6 +124,7 @@ class Answer:
         text: of the error; of an answer it is the process that gave it.
         retry_after: what an answer over REST says of it.
         number: that the settings of the model have which answered.
+        value: that was sent.
     """
 
     model: str
@@ -131,6 +132,7 @@ class Answer:
     text: str = ""
     retry_after: str | None = None
     number: int = 0
+    value: float = 0.0
 
 
 @attrs.define
@@ -151,6 +153,7 @@ class Server:
     _open: int = 0
 
     def __attrs_post_init__(self) -> None:
+        wait_until(lambda: len(self.pids()) == self.workers, "as many workers as wanted")
         self._open = len(descriptors(self.pid))
 
     @property
@@ -439,7 +442,8 @@ class Traffic:
     async def _ask_on(self, model: str, ask: Callable[..., Any], client: Any) -> None:
         while not self._ending.is_set():
             self.pending[model] += 1
-            answer = await ask(model, next(_values), client)
+            value = next(_values)
+            answer = attrs.evolve(await ask(model, value, client), value=value)
             self.pending[model] -= 1
             self.answers.append(answer)
             if answer.outcome != "ok":
@@ -467,8 +471,9 @@ class Traffic:
         except (grpclib.exceptions.StreamTerminatedError, OSError) as error:
             return Answer(model, "cut off", repr(error), "gRPC")
         outputs = {each.name: each.contents for each in answer.outputs}
-        right = outputs["y"].fp64_contents == [2 * value]
-        return Answer(model, "ok" if right else "another's", str(outputs["pid"].int64_contents[0]))
+        outcome = "ok" if outputs["y"].fp64_contents == [2 * value] else "another's"
+        pid, number = (outputs[name].int64_contents[0] for name in ("pid", "number"))
+        return Answer(model, outcome, str(pid), number=number)
 
     async def _watch(self, http: Any, stub: Any) -> None:
         async def over_rest(path: str) -> bool:

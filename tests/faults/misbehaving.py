@@ -27,6 +27,9 @@ def note(name):
 
 
 def answer(model, payload):
+    if told(model).get("log"):
+        with (HERE / f"answered-{os.getpid()}").open("a") as log:
+            log.write(f"{float(np.ravel(payload.inputs[0].data)[0])}\n")
     x = np.asarray(payload.inputs[0].data)
     facts = {"pid": os.getpid(), "number": told(model).get("number", 1)}
     outputs = [ResponseOutput(name="y", shape=list(x.shape), datatype="FP64", data=x * 2)]

@@ -46,7 +46,7 @@ def test_workers_that_are_killed_all_at_once_are_replaced(begin, traffic, kill):
         pids = server.pids()
         for pid in pids:
             kill(pid)
-        for pid in pids:
+        for _ in pids:
             server.process.wait_for("has ended: killed by SIGKILL")
         load.wait_for_answers()
     load.check("unavailable")

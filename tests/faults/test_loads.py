@@ -79,12 +79,10 @@ def test_a_reload_that_hangs_holds_up_nothing(begin, traffic, until):
     server = begin(workers=2)
     with traffic(server) as load:
         server.file("hold").touch()
-        before = set(server.folder.glob("threaded/loading-*"))
+        for each in (server.folder / "threaded").glob("loading-*"):
+            each.unlink()
         loading = server.in_thread(path="/v2/repository/models/threaded/load")
-        shown = server.folder / "threaded"
-        until(lambda: {each.stat().st_mtime_ns for each in before} != {
-            each.stat().st_mtime_ns for each in shown.glob("loading-*")
-        })
+        until(lambda: list((server.folder / "threaded").glob("loading-*")))
         load.wait_for_answers()
         assert not loading.answered()
         assert server.ready()
@@ -148,12 +146,11 @@ def test_the_models_of_a_pool_of_their_own_share_its_workers_and_end_them(begin,
     write_as("looped")
     write_as("one", "models.Threaded", **gid)
     write_as("two", "models.Threaded", **gid)
-    server = begin(1, write=False)
-    assert len(server.pids()) == 2
+    server = begin(2, write=False, parallel_workers=1)
     assert server.ask(model="one").text == server.ask(model="two").text != server.ask().text
     for name in ("one", "two"):
         assert server.post(f"/v2/repository/models/{name}/unload")[0] == 200
     until(lambda: len(server.pids()) == 1)
     assert server.ready()
-    assert server.ask().outcome == "ok"
+    server.workers = 1
     server.check_whole()

@@ -186,6 +186,9 @@ class RemoteExecutor(Executor, Protocol):
     def available(self) -> bool:
         """Could the model be asked right now? False while no process that has it is there."""
 
+    def reason(self) -> str:
+        """Why it could not be asked right now, for the operator; may be empty."""
+
     def model_ready(self) -> bool:
         """Does the model say of itself that it is ready?"""
 

@@ -13,7 +13,8 @@ from mlserver_core.errors import Unavailable
 from mlserver_core.executors.interfaces import HttpAnswer, HttpCall, ModelDescription, ModelSource
 from mlserver_core.executors.processes.calls import Call, size_of
 from mlserver_core.executors.processes.frames import Kind
-from mlserver_core.executors.processes.pool import Generation, Pool
+from mlserver_core.executors.processes.generation import Generation
+from mlserver_core.executors.processes.pool import Pool
 from mlserver_core.executors.processes.streams import Stream
 from mlserver_core.settings import ModelSettings
 from mlserver_core.types.context import RequestContext, request_context
@@ -76,6 +77,12 @@ class ProcessesExecutor:
         return self._generation is not None and self.pool.dispatcher.can_serve(
             self._generation.number
         )
+
+    def reason(self) -> str:
+        """Why no worker has the model; empty while one has it."""
+        if self._generation is None or self.available():
+            return ""
+        return self._generation.failure or "no worker process is there just now"
 
     def model_ready(self) -> bool:
         """Is the model of at least one worker ready?"""
