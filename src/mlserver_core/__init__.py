@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mlserver_core.repositories.artifacts import find_artifact, get_model_uri
     from mlserver_core.server import MLServer
     from mlserver_core.settings import ModelSettings, Settings
-    from mlserver_core.types.context import request_context
+    from mlserver_core.types.context import batch_requests, request_context
 
     __version__: str
 
@@ -24,6 +24,7 @@ _HOMES = {
     "MLServer": "mlserver_core.server",
     "ModelSettings": "mlserver_core.settings",
     "Settings": "mlserver_core.settings",
+    "batch_requests": "mlserver_core.types.context",
     "custom_handler": "mlserver_core.custom_handlers",
     "find_artifact": "mlserver_core.repositories.artifacts",
     "get_model_uri": "mlserver_core.repositories.artifacts",
@@ -40,6 +41,7 @@ __all__ = [
     "ModelSettings",
     "Settings",
     "__version__",
+    "batch_requests",
     "codecs",
     "custom_handler",
     "find_artifact",

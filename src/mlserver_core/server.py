@@ -14,8 +14,7 @@ import attrs
 
 from mlserver_core.codecs import Codecs
 from mlserver_core.engine.engine import InferenceEngine
-from mlserver_core.engine.lifecycle import Parts
-from mlserver_core.engine.parts import collect_parts, load_plugins
+from mlserver_core.engine.parts import Parts, collect_parts, load_plugins
 from mlserver_core.engine.watchdog import LoopWatchdog
 from mlserver_core.errors import StartupError, named
 from mlserver_core.executors.interfaces import ExecutorFactory
@@ -94,22 +93,29 @@ class MLServer:
         executors: Registry[ExecutorFactory] = Registry("executor")
         middlewares: OrderedRegistry[MiddlewareFactory] = OrderedRegistry("middleware")
         transports: Registry[TransportFactory] = Registry("transport")
+        metrics = make_metrics(self.settings)
         collect_parts(self.plugins, self.runtimes, self.codecs)
         for name, registry in (
             ("repositories", self._repositories),
             ("transports", transports),
         ):
             self.plugins.collect(f"mlserver_register_{name}", registry, registry=registry)
-        for name, each in (("executors", executors), ("middlewares", middlewares)):
-            self.plugins.collect(
-                f"mlserver_register_{name}", each, registry=each, settings=self.settings
-            )
+        self.plugins.collect(
+            "mlserver_register_executors", executors, registry=executors, settings=self.settings
+        )
+        self.plugins.collect(
+            "mlserver_register_middlewares",
+            middlewares,
+            registry=middlewares,
+            settings=self.settings,
+            metrics=metrics,
+        )
         parts = Parts(
             runtimes=self.runtimes,
             codecs=self.codecs,
             executors=executors,
             middlewares=middlewares.in_order(),
-            metrics=make_metrics(self.settings),
+            metrics=metrics,
             workers=self.settings.parallel_workers,
         )
         self.engine = InferenceEngine(self.settings, parts, self.plugins)

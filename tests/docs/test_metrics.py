@@ -27,16 +27,18 @@ def scraped(server):
     return found
 
 
-def test_every_metric_has_a_row_with_its_type_and_labels(shared_server):
+def test_every_metric_has_a_row_with_its_type_and_labels(serve, models_folder):
+    on = {"MLSERVER_CACHE_ENABLED": "true", "MLSERVER_MODEL_CACHE_ENABLED": "true"}
+    server = serve(models_folder, **on)
     body = json.dumps(REQUEST).encode()
     kind = {"Content-Type": "application/json"}
-    url = f"{shared_server.url}/v2/models/echo/infer"
+    url = f"{server.url}/v2/models/echo/infer"
     urllib.request.urlopen(urllib.request.Request(url, body, kind)).close()
     documented = {
         name: (type_, set(re.findall(r"`(\w+)`", labels)))
         for name, type_, labels in ROW.findall(PAGE)
     }
-    there = scraped(shared_server)
+    there = scraped(server)
     assert "rest_server_requests_total" in there
     for name, facts in there.items():
         # A series of calls with their status comes with the first call.

@@ -16,6 +16,8 @@ from mlserver_core.settings.server import CORSSettings
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted((DOCS / "rest").glob("*.md"))
+#: Pages elsewhere that are written in the same way.
+OTHERS = [DOCS / "cache.md", DOCS / "warmup.md"]
 MARKED = re.compile(r"<!-- (file|call|answer): (.+?) -->\n```(\w+)\n(.*?)\n```", re.DOTALL)
 
 
@@ -31,7 +33,7 @@ def run(language, code, port):
     return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES + OTHERS, ids=lambda page: page.stem)
 def test_calls_of_the_page_get_the_answers_of_the_page(serve, write, tmp_path, page):
     for name, (_, text) in blocks(page, "file").items():
         write(name, text)
@@ -45,7 +47,7 @@ def test_calls_of_the_page_get_the_answers_of_the_page(serve, write, tmp_path, p
         assert said == answers[name][1], f"{page.name}, {name}: {done.stderr}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES + OTHERS, ids=lambda page: page.stem)
 def test_every_block_of_the_page_is_marked_and_so_is_run(page):
     fences = len(re.findall(r"^```", page.read_text(encoding="utf-8"), re.MULTILINE))
     assert fences == 2 * len(MARKED.findall(page.read_text(encoding="utf-8")))

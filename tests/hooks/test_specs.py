@@ -198,6 +198,48 @@ async def test_hook_register_middlewares_puts_code_around_every_inference(start,
     assert steps == ["outer of s", "inner"] * 2
 
 
+async def test_hook_register_middlewares_gives_metrics_to_count_with(start, ask, scrape):
+    given = []
+
+    class Plugin:
+        @hookimpl
+        def mlserver_register_middlewares(self, registry, metrics):
+            given.append(metrics)
+            if metrics is None:
+                return
+            calls = metrics.counter("my_calls", "Calls.")
+            size = metrics.gauge("my_size", "Size of the last request.")
+            with pytest.raises(ValueError, match="Duplicated"):
+                metrics.counter("my_calls", "Calls.")
+
+            def make(settings):
+                labels = (settings.name, settings.version or "")
+
+                def wrap(infer):
+                    async def run(request, context):
+                        calls.labels(*labels).inc()
+                        size.labels(*labels).set(len(request.inputs[0].data))
+                        return await infer(request, context)
+
+                    return run
+
+                return wrap
+
+            registry.add("counting", make)
+
+    server = await start(Plugin(), model(), model(name="other"))
+    await ask(server)
+    await ask(server, "other")
+    labels = {"model_name": "m", "model_version": ""}
+    assert scrape(server.engine).value("my_calls_total", **labels) == 1
+    assert scrape(server.engine).value("my_size", **labels) == 1
+    await server.engine.unload_model("m")
+    for name in ("my_calls_total", "my_size"):
+        assert [each["model_name"] for each in scrape(server.engine).series(name)] == ["other"]
+    await start(Plugin(), model(), metrics_endpoint="")
+    assert given[1] is None
+
+
 def test_hook_add_commands_adds_a_subcommand():
     @click.command("greet")
     def greet():

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import signal
 import subprocess
 import sys
+import urllib.request
 
 import pytest
 
@@ -194,6 +197,45 @@ async def test_two_servers_in_one_process_count_for_themselves(start, ask, scrap
     assert counts(scrape(first)) == [1, 0, 1]
     assert counts(scrape(second)) == [0, 0, 0]
     assert "model_infer" not in before + prometheus_client.generate_latest().decode()
+
+
+def test_a_server_counts_nothing_of_another_one_that_runs_or_has_crashed_w51(
+    serve, model_folder, tmp_path, monkeypatch
+):
+    folder = model_folder("models/m", implementation="echo").parent
+    shared = tmp_path / "shared"
+    (shared / ".metrics").mkdir(parents=True)
+    monkeypatch.chdir(shared)  # all of them run here
+    environ = {
+        "PROMETHEUS_MULTIPROC_DIR": str(shared / ".metrics"),
+        "MLSERVER_METRICS_DIR": str(shared / ".metrics"),
+    }
+
+    def infer(server):
+        tensor = {"name": "x", "datatype": "INT64", "shape": [1], "data": [1]}
+        request = urllib.request.Request(
+            f"{server.url}/v2/models/m/infer",
+            json.dumps({"inputs": [tensor]}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        urllib.request.urlopen(request, timeout=30).close()
+
+    crashed, running = serve(folder, **environ), serve(folder, **environ)
+    infer(crashed)
+    infer(running)
+    infer(running)
+    assert counts(crashed.scrape()) == [1, 0, 1]
+    assert counts(running.scrape()) == [2, 0, 2]
+    crashed.process.kill()
+    assert crashed.wait() == -signal.SIGKILL
+    successor = serve(folder, **environ)
+    assert counts(successor.scrape()) == [0, 0, 0]
+    assert counts(running.scrape()) == [2, 0, 2]
+    warning = "PROMETHEUS_MULTIPROC_DIR is ignored: each server counts for itself"
+    assert any(warning in line for line in successor.lines)
+    assert (running.stop(), successor.stop()) == (0, 0)
+    left = {each.name for each in shared.rglob("*") if not each.name.startswith(".coverage")}
+    assert left == {".metrics"}
 
 
 async def test_the_process_is_measured_too(start, scrape):

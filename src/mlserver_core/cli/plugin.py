@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from mlserver_core.cli.check_batching import check_batching
 from mlserver_core.cli.infer import infer
 from mlserver_core.cli.plugins import plugins
 from mlserver_core.cli.start import start
@@ -12,7 +13,8 @@ from mlserver_core.hooks import hookimpl
 
 @hookimpl
 def mlserver_add_commands(commands: click.Group) -> None:
-    """``start``, ``infer`` and ``plugins``."""
+    """``start``, ``infer``, ``check-batching`` and ``plugins``."""
     commands.add_command(start)
     commands.add_command(infer)
+    commands.add_command(check_batching)
     commands.add_command(plugins)

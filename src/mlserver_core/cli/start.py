@@ -19,6 +19,10 @@ from mlserver_core.settings.loading import Loaded, load_settings
 
 logger = logging.getLogger("mlserver")
 
+#: Variables that have prometheus_client keep what it counts in files, which whoever has the same
+#: folder shares, and which outlive the server.
+_SHARED_METRICS = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
+
 
 @click.command()
 @click.argument("folder")
@@ -85,8 +89,13 @@ def _serve(loaded: Loaded[Settings], plugins: PluginManager, strict: bool) -> in
     configure_logging(loaded.value)
     for warning in loaded.warnings:
         logger.warning("%s", warning)
+    for name in _SHARED_METRICS:
+        if os.environ.pop(name, None) is not None:  # before the first metric is made
+            logger.warning("%s is ignored: each server counts for itself", name)
     # As MLServer does, so that models may share code; behind all else, to shadow nothing.
     sys.path.extend([str(Path.cwd()), str(Path(loaded.value.model_repository_root).resolve())])
+
+    main_loop.lift_descriptor_limit()
 
     async def serve() -> None:
         server = MLServer(loaded.value, plugins=plugins, strict=strict)

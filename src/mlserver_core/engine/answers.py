@@ -36,13 +36,13 @@ def seal(response: object, id: str | None, settings: ModelSettings) -> Inference
         )
         logger.error("%s, on request %s", text, id)
         raise RuntimeFailed(text)
-    response = copy.copy(response)
-    response.parameters = copy.copy(response.parameters)
-    response.outputs = [_fitted(output, settings) for output in response.outputs]
-    response.id = id
-    response.model_name = response.model_name or settings.name
-    response.model_version = response.model_version or settings.version
-    return response
+    return InferenceResponse(
+        model_name=response.model_name or settings.name,
+        model_version=response.model_version or settings.version,
+        id=id,
+        parameters=copy.copy(response.parameters),
+        outputs=[_fitted(output, settings) for output in response.outputs],
+    )
 
 
 def _fitted(output: ResponseOutput, settings: ModelSettings) -> ResponseOutput:

@@ -18,9 +18,9 @@ import attrs
 
 from mlserver_core.engine.deadlines import Deadlines, begin
 from mlserver_core.engine.in_flight import InFlight
-from mlserver_core.engine.lifecycle import Parts
 from mlserver_core.engine.model_table import ModelEntry, Serving
 from mlserver_core.engine.models import Models
+from mlserver_core.engine.parts import Parts
 from mlserver_core.engine.repository import make_index
 from mlserver_core.engine.route_table import Route, RouteMatch
 from mlserver_core.engine.work import exchange_on, infer_on, stream_on

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
 
 import attrs
 
-from mlserver_core.codecs import Codecs
 from mlserver_core.codecs.decorator import prepare
 from mlserver_core.codecs.lookup import ModelCodecs
 from mlserver_core.codecs.registration import find_marked, model_modules
@@ -19,60 +17,33 @@ from mlserver_core.engine.implementation import find_class
 from mlserver_core.engine.model_context import ModelContext
 from mlserver_core.engine.model_table import Serving
 from mlserver_core.engine.module_space import ModuleSpace
+from mlserver_core.engine.parts import Parts
 from mlserver_core.engine.pipeline import (
     Surroundings,
+    close_middlewares,
     compose,
     compose_call,
     compose_exchange,
     compose_stream,
     stream_of,
 )
+from mlserver_core.engine.placement import in_workers, make_executor, slots
 from mlserver_core.engine.remote_model import RemoteModel, describe
 from mlserver_core.engine.route_table import Route
+from mlserver_core.engine.warmup import warm_up
 from mlserver_core.errors import MLServerError, ModelLoadError
 from mlserver_core.executors.interfaces import (
     Executor,
-    ExecutorFactory,
     ModelDescription,
     ModelSource,
     RemoteExecutor,
 )
-from mlserver_core.hooks.registry import Registry
 from mlserver_core.metrics.custom import ModelMetrics
-from mlserver_core.metrics.registry import Metrics
-from mlserver_core.middlewares.interfaces import MiddlewareFactory
+from mlserver_core.middlewares.interfaces import Middleware
 from mlserver_core.model import MLModel
 from mlserver_core.settings import ArtifactPolicy, ModelSettings, Settings
 
 logger = logging.getLogger("mlserver")
-
-DEFAULT_EXECUTOR = "threads"
-#: Executors that run a model in the process that calls them, be it the server or a worker.
-LOCAL_EXECUTORS = ("inline", "threads")
-#: The executor of models that live in worker processes.
-WORKERS = "processes"
-
-
-@attrs.frozen(kw_only=True)
-class Parts:
-    """What a server gives its engine: what plugins have registered, and the metrics.
-
-    Attributes:
-        runtimes: dotted paths of MLModel subclasses, by name.
-        codecs: the content types.
-        executors: where models may run, by name.
-        middlewares: what stands around inference, outermost first.
-        metrics: what the server counts; None when it counts nothing.
-        workers: how many processes a model lives in that does not say it itself; 0 for this one.
-            None in a worker, where every model lives in this one.
-    """
-
-    runtimes: Registry[str]
-    codecs: Codecs
-    executors: Registry[ExecutorFactory]
-    middlewares: Sequence[MiddlewareFactory] = ()
-    metrics: Metrics | None = None
-    workers: int | None = None
 
 
 @attrs.define(eq=False)
@@ -94,6 +65,7 @@ class LiveModel:
     codecs: ModelCodecs | None = None
     model: MLModel | None = None
     _serving: Serving | None = None
+    _middlewares: list[Middleware] = attrs.field(factory=list, init=False)
     _ended: bool = attrs.field(default=False, init=False)
 
     @property
@@ -120,12 +92,16 @@ class LiveModel:
             executor=self._executor(),
             context=self.context,
             failures=Failures(self.settings, settings.error_detail),
+            slots=slots(self.settings, parts),
         )
-        middlewares = [make_middleware(self.settings) for make_middleware in parts.middlewares]
+        middlewares = self._middlewares
+        middlewares += [make_middleware(self.settings) for make_middleware in parts.middlewares]
         infer = compose(surroundings, middlewares)
         streams = description.streams
         executor = self._executor()
         remote = executor if isinstance(executor, RemoteExecutor) else None
+        if remote is None:  # elsewhere each process does it by itself
+            await warm_up(surroundings, description)
         self._serving = Serving(
             model=model,
             context=self.context,
@@ -157,6 +133,14 @@ class LiveModel:
         if self.executor is not None:
             await self.executor.idle()
 
+    def close_middlewares(self) -> None:
+        """The model takes no more requests: what its middlewares keep for them may go.
+
+        Calling it again does nothing.
+        """
+        close_middlewares(self._middlewares, self.settings)
+        self._middlewares.clear()
+
     async def unload(self) -> None:
         """Runs the model's ``unload``, if it was made, and lets go of its threads and modules.
 
@@ -165,6 +149,7 @@ class LiveModel:
         if self._ended:
             return
         self._ended = True
+        self.close_middlewares()
         try:
             if self.executor is not None and self.model is not None:
                 with self.context.around():
@@ -173,7 +158,7 @@ class LiveModel:
             await self._discard()
 
     async def _make(self, parts: Parts) -> tuple[MLModel, ModelDescription]:
-        self.executor = _make_executor(self.settings, parts)
+        self.executor = make_executor(self.settings, parts)
 
         def make() -> MLModel:
             found = find_class(self.settings, parts.runtimes, self.context.space)
@@ -248,7 +233,7 @@ async def load(
         trusted_types=tuple(settings.trusted_types),
     )
     space = None
-    if model_settings.folder is not None and _executor_name(model_settings, parts) != WORKERS:
+    if model_settings.folder is not None and not in_workers(model_settings, parts):
         space = ModuleSpace(model_settings.folder)
         space.open()
     counted = metrics or _metrics_of(model_settings, parts)
@@ -269,8 +254,20 @@ async def load(
     return live
 
 
-async def discard(live: LiveModel) -> None:
-    """Unloads a model that will not serve; what its ``unload`` raises is logged."""
+async def discard(live: LiveModel, seconds: float | None = None) -> None:
+    """Unloads a model that will not serve; what its ``unload`` raises is logged.
+
+    Args:
+        live: the model.
+        seconds: how long that may take; a model that takes longer is logged and left.
+    """
+    try:
+        await asyncio.wait_for(_unload(live), seconds)
+    except asyncio.TimeoutError:
+        logger.warning("Model %r did not unload within %s seconds", live.settings.name, seconds)
+
+
+async def _unload(live: LiveModel) -> None:
     try:
         await live.unload()
     except Exception:  # why it does not serve is what counts
@@ -281,29 +278,3 @@ def _metrics_of(settings: ModelSettings, parts: Parts) -> ModelMetrics:
     if parts.metrics is None:
         return ModelMetrics()
     return parts.metrics.of_model(settings.name, settings.version)
-
-
-def _make_executor(settings: ModelSettings, parts: Parts) -> Executor:
-    name = _executor_name(settings, parts)
-    make = parts.executors.get(name)
-    if make is None:
-        raise ModelLoadError(
-            settings.name,
-            f"there is no executor {name!r}; known are {', '.join(parts.executors)}",
-        )
-    return make(settings)
-
-
-def _executor_name(settings: ModelSettings, parts: Parts) -> str:
-    """Where a model lives: with a plugin's executor, in this process, or in workers, where its
-    own ``executor`` then says how it runs.
-    """
-    name = settings.executor
-    if name not in (None, WORKERS, *LOCAL_EXECUTORS):
-        return str(name)
-    # A class that was given in code has no name by which another process could find it.
-    if parts.workers is not None and isinstance(settings.implementation, str):
-        own = settings.parallel_workers
-        if (parts.workers if own is None else own) > 0:
-            return WORKERS
-    return name if name in LOCAL_EXECUTORS else DEFAULT_EXECUTOR

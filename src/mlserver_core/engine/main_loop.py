@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
+import resource
 import sys
 import threading
 from collections.abc import Coroutine
@@ -26,6 +28,15 @@ def run(coroutine: Coroutine[Any, Any, None]) -> None:
         asyncio.run(coroutine)
     else:
         uvloop.run(coroutine)
+
+
+def lift_descriptor_limit() -> None:
+    """Lets this process have as many open files as it may: connections, and tensors that came
+    through shared memory, take one each.
+    """
+    with contextlib.suppress(OSError, ValueError):  # some systems allow less than they say
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def end_tasks() -> None:

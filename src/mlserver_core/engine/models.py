@@ -11,8 +11,9 @@ from weakref import WeakValueDictionary
 import attrs
 
 from mlserver_core.engine.failures import cut_paths
-from mlserver_core.engine.lifecycle import LiveModel, Parts, discard, load
+from mlserver_core.engine.lifecycle import LiveModel, discard, load
 from mlserver_core.engine.model_table import ModelEntry, ModelTable, rank
+from mlserver_core.engine.parts import Parts
 from mlserver_core.engine.repository import find_model
 from mlserver_core.engine.retirement import Retirement
 from mlserver_core.engine.route_table import Route, RouteTable
@@ -154,10 +155,7 @@ class Models:
         entry = self.table.get(live.settings.name, live.settings.version)
         if entry is not None:
             self._put(attrs.evolve(entry, state=State.UNAVAILABLE, serving=None))
-        try:
-            await asyncio.wait_for(discard(live), seconds)
-        except asyncio.TimeoutError:
-            logger.warning("Model %r did not unload within %s seconds", live.settings.name, seconds)
+        await discard(live, seconds)
         self._plugins.notify("mlserver_model_unloaded", model=live.model)
 
     async def _load_versions(

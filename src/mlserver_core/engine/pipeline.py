@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from mlserver_core.engine.answers import seal
+from mlserver_core.engine.batching.batcher import batched
+from mlserver_core.engine.batching.parts import count_rows
 from mlserver_core.engine.failures import Failures
 from mlserver_core.engine.model_context import ModelContext
 from mlserver_core.executors.interfaces import Executor, HttpAnswer, HttpCall, RemoteExecutor
@@ -15,6 +18,8 @@ from mlserver_core.middlewares.interfaces import Infer, InferStream, Middleware
 from mlserver_core.settings import ModelSettings
 from mlserver_core.types import InferenceRequest, InferenceResponse
 from mlserver_core.types.context import RequestContext
+
+logger = logging.getLogger("mlserver")
 
 _END = object()
 
@@ -28,16 +33,18 @@ class Surroundings:
         executor: where the model lives.
         context: what its code finds around it.
         failures: what its exceptions become.
+        slots: how many calls it can work on at once; 0 when its requests are not to be merged.
     """
 
     settings: ModelSettings
     executor: Executor
     context: ModelContext
     failures: Failures
+    slots: int = 1
 
 
 def compose(parts: Surroundings, middlewares: Sequence[Middleware]) -> Infer:
-    """The function that answers one request: middlewares(executor(model)).
+    """The function that answers one request: middlewares(batcher(executor(model))).
 
     Args:
         parts: of the model.
@@ -47,6 +54,7 @@ def compose(parts: Surroundings, middlewares: Sequence[Middleware]) -> Infer:
     around = parts.context.around
 
     async def run(request: InferenceRequest, context: RequestContext) -> InferenceResponse:
+        context.rows = count_rows(request)
         with failures.on(f"request {request.id}", context), around(context):
             headers = request.parameters.headers if request.parameters else None
             response = await executor.predict(request)
@@ -55,10 +63,22 @@ def compose(parts: Surroundings, middlewares: Sequence[Middleware]) -> Infer:
             sealed.parameters.headers = None  # parameters handed back are no headers to send
         return sealed
 
-    infer: Infer = run
+    infer = batched(run, settings, parts.context.metrics, parts.slots)
     for middleware in reversed(middlewares):
         infer = middleware(infer)
     return infer
+
+
+def close_middlewares(middlewares: Sequence[Middleware], settings: ModelSettings) -> None:
+    """Tells those that have a ``close`` that their model takes no more requests; what one raises
+    is logged.
+    """
+    for middleware in middlewares:
+        close = getattr(middleware, "close", lambda: None)
+        try:
+            close()
+        except Exception:  # of a plugin; the model leaves all the same
+            logger.exception("A middleware of model %r failed to close", settings.name)
 
 
 def compose_stream(parts: Surroundings, middlewares: Sequence[Middleware]) -> InferStream:

@@ -23,6 +23,7 @@ class Retirement:
 
     def add(self, live: LiveModel) -> asyncio.Task[None]:
         """Takes a model that gets no more requests; the task ends when it is unloaded."""
+        live.close_middlewares()
         self._tasks[live] = asyncio.ensure_future(self._retire(live))
         return self._tasks[live]
 

@@ -10,6 +10,7 @@ _MODULES = {
     "executors": "mlserver_core.executors.plugin",
     "repositories": "mlserver_core.repositories.plugin",
     "cloudevents": "mlserver_core.middlewares.cloudevents",
+    "cache": "mlserver_core.middlewares.cache",
     "logging": "mlserver_core.logging.plugin",
     "rest": "mlserver_core.rest.plugin",
     "grpc": "mlserver_core.grpc.plugin",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mlserver_core.codecs.interfaces import InputCodec, RequestCodec
     from mlserver_core.executors.interfaces import ExecutorFactory
     from mlserver_core.hooks.registry import OrderedRegistry, Registry
+    from mlserver_core.metrics.registry import Metrics
     from mlserver_core.middlewares.interfaces import MiddlewareFactory
     from mlserver_core.model import MLModel
     from mlserver_core.repositories.interfaces import RepositoryFactory
@@ -102,7 +103,7 @@ def mlserver_register_transports(registry: Registry[TransportFactory]) -> None:
 
 @hookspec
 def mlserver_register_middlewares(
-    registry: OrderedRegistry[MiddlewareFactory], settings: Settings
+    registry: OrderedRegistry[MiddlewareFactory], settings: Settings, metrics: Metrics | None
 ) -> None:
     """Called at start-up, to put code around every inference.
 
@@ -110,11 +111,13 @@ def mlserver_register_middlewares(
         registry: takes a name, a factory, and the names it stands before or after. The factory
             is called once per model load, so that what a request runs is a plain function.
         settings: the server's; a middleware that is switched off registers nothing.
+        metrics: makes what a middleware counts, by ``counter`` and ``gauge``; None when the
+            server counts nothing.
 
     Raises:
         PluginError: from ``registry.add`` when the name is taken.
 
-    Example plugin: the built-in ``cloudevents``.
+    Example plugins: the built-in ``cloudevents`` and ``cache``.
     """
 
 

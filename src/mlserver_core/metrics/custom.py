@@ -31,6 +31,14 @@ class ModelMetrics:
     def observe_outstanding(self, calls: int) -> None:
         """Notes how many calls a worker has been given and not finished."""
 
+    def observe_batch(self, *, waiting: int, rows: int | None) -> None:
+        """Notes that the model is asked.
+
+        Args:
+            waiting: requests that wait, those included that it is asked now.
+            rows: how many it is asked; None where they cannot be told.
+        """
+
     def taken(self) -> Collection[str]:
         """Names that no series of another custom metric can have, since they are there."""
         return ()

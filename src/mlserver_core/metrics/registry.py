@@ -13,9 +13,11 @@ from mlserver_core.metrics.custom import ModelMetrics, check_name, refusal, to_f
 from mlserver_core.settings import Settings
 
 if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry, Counter, Histogram, Summary
+    from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
 
 _LABELS = ("model", "version")
+#: Upper bounds of the counts of requests and rows, which double.
+_COUNTS = tuple(2**power for power in range(13))
 _CUSTOM_LABELS = ("model_name", "model_version")
 #: Characters that the names and values of an exemplar's labels may have (OpenMetrics, "Exemplars").
 _LONGEST_EXEMPLAR = 128
@@ -42,7 +44,10 @@ class Metrics:
     _success: Counter = attrs.field(init=False)
     _failure: Counter = attrs.field(init=False)
     _duration: Summary = attrs.field(init=False)
+    _of_middlewares: list[Counter | Gauge] = attrs.field(factory=list, init=False)
     _outstanding: Histogram = attrs.field(init=False)
+    _batch_queue: Histogram = attrs.field(init=False)
+    _batch_rows: Histogram = attrs.field(init=False)
     _custom: dict[str, Histogram] = attrs.field(factory=dict, init=False)
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
@@ -79,6 +84,20 @@ class Metrics:
             buckets=_QUEUE_BUCKETS,
             registry=self.registry,
         )
+        self._batch_queue = prometheus.Histogram(
+            "batch_request_queue",
+            "Requests that waited when a model with adaptive batching was asked.",
+            _CUSTOM_LABELS,
+            buckets=_COUNTS,
+            registry=self.registry,
+        )
+        self._batch_rows = prometheus.Histogram(
+            "batch_request_rows",
+            "Rows that a model with adaptive batching was asked at once.",
+            _CUSTOM_LABELS,
+            buckets=_COUNTS,
+            registry=self.registry,
+        )
 
     def of_model(self, name: str, version: str | None) -> ModelMetrics:
         """The metrics of a model that is being loaded; raises nothing.
@@ -94,6 +113,27 @@ class Metrics:
             self._duration.labels(*labels),
         )
 
+    def counter(self, name: str, description: str) -> Counter:
+        """Makes a counter, with the labels ``model_name`` and ``model_version``, of what a
+        middleware does. The series of a model leave with it.
+
+        Raises:
+            ValueError: it is no name for a metric, or the name is taken.
+        """
+        from prometheus_client import Counter
+
+        made = Counter(name, description, _CUSTOM_LABELS, registry=self.registry)
+        self._of_middlewares.append(made)
+        return made
+
+    def gauge(self, name: str, description: str) -> Gauge:
+        """As ``counter``, for what goes up and down."""
+        from prometheus_client import Gauge
+
+        made = Gauge(name, description, _CUSTOM_LABELS, registry=self.registry)
+        self._of_middlewares.append(made)
+        return made
+
     def observe_outstanding(self, calls: int) -> None:
         """Notes how many calls a worker had been given and not finished."""
         self._outstanding.observe(calls)
@@ -108,10 +148,19 @@ class Metrics:
             names.add(metric.name)
         return frozenset(names - self._custom.keys())
 
+    def observe_batch(self, labels: tuple[str, str], waiting: int, rows: int | None) -> None:
+        """As ``ModelMetrics.observe_batch``, of the model with these labels."""
+        self._batch_queue.labels(*labels).observe(waiting)
+        if rows is not None:
+            self._batch_rows.labels(*labels).observe(rows)
+
     def forget(self, name: str, version: str | None) -> None:
         """Takes out everything about a model that is gone, so that what is kept is bounded."""
         with self._lock:
-            for metric in (self._success, self._failure, self._duration, *self._custom.values()):
+            own = (self._success, self._failure, self._duration)
+            batches = (self._batch_queue, self._batch_rows)
+            custom = self._custom.values()
+            for metric in (*own, *batches, *self._of_middlewares, *custom):
                 metric.remove(name, version or "")
 
     def custom(self, name: str, description: str) -> Histogram:
@@ -153,6 +202,9 @@ class _Counted(ModelMetrics):
 
     def measure(self) -> AbstractContextManager[object]:
         return _Request(self._success, self._failure, self._duration)
+
+    def observe_batch(self, *, waiting: int, rows: int | None) -> None:
+        self._metrics.observe_batch(self._labels, waiting, rows)
 
     def register(self, name: str, description: str) -> None:
         self._metrics.custom(name, description)

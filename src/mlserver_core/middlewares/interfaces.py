@@ -17,7 +17,8 @@ InferStream = Callable[
 ]
 
 #: Makes an ``Infer`` of the one below it. One that also has a method ``stream``, which makes an
-#: ``InferStream`` of the one below it, stands around streams too.
+#: ``InferStream`` of the one below it, stands around streams too. A method ``close`` is called
+#: when its model takes no more requests, while it may still finish some.
 Middleware = Callable[[Infer], Infer]
 
 #: Makes the middleware of one model. Called at load, never while serving.

@@ -126,16 +126,33 @@ class ModelSettings:
         validator=at_least(0),
     )
     warm_workers: bool = setting("Does nothing in MLServer either.", NONE, default=False)
-    max_batch_size: int = setting("Rows in a batch.", LATER, default=0, validator=at_least(0))
+    max_batch_size: int = setting(
+        "Rows in a batch at most; more than 1, with max_batch_time, merges requests.",
+        default=0,
+        validator=at_least(0),
+    )
     max_batch_time: float = setting(
-        "Seconds a batch may wait.", LATER, default=0.0, validator=at_least(0)
+        "Seconds a request may wait for others, if max_batch_size is set.",
+        default=0.0,
+        validator=at_least(0),
+    )
+    batch_when_idle: bool = setting(
+        "Requests wait for others only while the model is busy.", default=True
+    )
+    warmup: bool | list[str] = setting(
+        "Requests that it answers before it is ready: files in its folder, or true for one made "
+        "from the inputs; see [its page](warmup.md).",
+        default=False,
+    )
+    cache_enabled: bool = setting(
+        "Keep its answers, if the server's cache_enabled is true too; see [its page](cache.md).",
+        default=False,
     )
     idempotent: bool = setting(
         "false: a request whose worker was lost, or that was in a batch that failed, is never "
         "run twice.",
         default=True,
     )
-    cache_enabled: bool = setting("Cache answers of this model.", LATER, default=False)
     source: Path | None = attrs.field(default=None, eq=False)
     policy: ArtifactPolicy = attrs.field(factory=ArtifactPolicy, eq=False)
 

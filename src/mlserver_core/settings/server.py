@@ -178,8 +178,19 @@ class Settings:
         validator=at_least(1),
     )
     environments_dir: str = setting("Folder of unpacked environments.", LATER, default=".envs")
-    cache_enabled: bool = setting("Response cache.", LATER, default=False)
-    cache_size: int = setting("Entries in the response cache.", LATER, default=100)
+    cache_enabled: bool = setting(
+        "Keep answers of the models that say cache_enabled; see [its page](cache.md).",
+        default=False,
+    )
+    cache_size: int = setting("Answers in the response cache.", default=100, validator=at_least(0))
+    cache_max_bytes: int = setting(
+        "Bytes that they and their keys may take.", default=256 * 2**20, validator=at_least(0)
+    )
+    cache_ignore_headers: list[str] | None = setting(
+        "Headers that make no difference to the response cache; unset means those of "
+        "[its page](cache.md).",
+        default=None,
+    )
 
     # Observability
     loop_lag_warning: float = setting(

@@ -40,6 +40,8 @@ class RequestContext:
             cannot be interrupted, so a long one may look here.
         lost_workers: how many processes have ended while they worked on it.
         batch: the requests that are asked together here; empty for one that is asked alone.
+        rows: how many rows all inputs of the request have; None where they do not agree, and for
+            what is no single request.
     """
 
     transport: str = "engine"
@@ -50,6 +52,7 @@ class RequestContext:
     cancelled: bool = False
     lost_workers: int = 0
     batch: tuple[BatchedRequest, ...] = ()
+    rows: int | None = None
 
     def remaining(self) -> float | None:
         """Seconds until the deadline, never below 0; None when there is no deadline."""
@@ -69,3 +72,21 @@ def request_context() -> RequestContext | None:
     not in threads that the model started itself.
     """
     return current_request.get()
+
+
+def batch_requests() -> tuple[BatchedRequest, ...]:
+    """The requests that a model's ``predict`` is asked together, in the order of their rows.
+
+    A request that is asked alone is a batch of one, so that an author has one case to write.
+    Empty where there are no rows to tell apart: outside of ``predict``, and for a request whose
+    inputs do not agree in their first dimension.
+    """
+    context = current_request.get()
+    if context is None:
+        return ()
+    if context.batch or context.rows is None:
+        return context.batch
+    alone = BatchedRequest(
+        id=context.request_id or "", headers=context.headers, rows=(0, context.rows)
+    )
+    return (alone,)

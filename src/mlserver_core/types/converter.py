@@ -83,6 +83,7 @@ def make_converter(*, detailed: bool, omit_defaults: bool = True) -> Converter:
     made.register_structure_hook_factory(attrs.has, lambda cls: _object_hook(cls, made))
     made.register_structure_hook_factory(_is_list, lambda cls: _list_hook(cls, made))
     made.register_structure_hook_factory(_is_dict, lambda cls: _dict_hook(cls, made))
+    made.register_structure_hook_factory(_is_switch, lambda cls: _switch_hook(cls, made))
     made.register_unstructure_hook_factory(
         attrs.has,
         lambda cls: make_dict_unstructure_fn(cls, made, _cattrs_omit_if_default=omit_defaults),
@@ -171,6 +172,24 @@ def _cut(values: list[Any], structure_item: Callable[[Any, Any], Any], item: Any
 
 def _dict_hook(cls: Any, made: Converter) -> Callable[[Any, Any], Any]:
     return _guard(mapping_structure_factory(cls, made), Mapping, "an object")
+
+
+def _is_switch(cls: Any) -> bool:
+    """Is this ``bool | list[...]``?"""
+    return {get_origin(each) or each for each in get_args(cls)} == {bool, list}
+
+
+def _switch_hook(cls: Any, made: Converter) -> Callable[[Any, Any], Any]:
+    [items] = (each for each in get_args(cls) if each is not bool)
+
+    def check(value: Any, _: Any) -> Any:
+        if isinstance(value, bool):
+            return value
+        if isinstance(value, list):
+            return made.structure(value, items)
+        raise TypeError(f"expected true, false or a list, got {show(value)}")
+
+    return check
 
 
 def _guard(

@@ -6,7 +6,6 @@ import contextlib
 import ctypes
 import faulthandler
 import os
-import resource
 import signal
 import socket
 import sys
@@ -14,6 +13,8 @@ import threading
 from types import FrameType
 
 import attrs
+
+from mlserver_core.engine import main_loop
 
 #: Seconds between two beats.
 BEAT = 1.0
@@ -74,9 +75,7 @@ def guard(*sockets: socket.socket) -> None:
     faulthandler.enable()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    with contextlib.suppress(OSError, ValueError):  # some systems allow less than they say
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    main_loop.lift_descriptor_limit()
 
 
 def _ignore(number: int, frame: FrameType | None) -> None:

@@ -6,8 +6,9 @@ import logging
 
 import attrs
 
-from mlserver_core.engine.lifecycle import LiveModel, Parts, discard, load
+from mlserver_core.engine.lifecycle import LiveModel, discard, load
 from mlserver_core.engine.model_table import Serving
+from mlserver_core.engine.parts import Parts
 from mlserver_core.engine.remote_model import describe
 from mlserver_core.errors import MLServerError, ModelLoadError, Unavailable
 from mlserver_core.executors.interfaces import Executor, ModelDescription

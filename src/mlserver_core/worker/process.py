@@ -14,8 +14,7 @@ import attrs
 
 from mlserver_core.codecs import Codecs
 from mlserver_core.engine import main_loop
-from mlserver_core.engine.lifecycle import Parts
-from mlserver_core.engine.parts import collect_parts, load_plugins
+from mlserver_core.engine.parts import Parts, collect_parts, load_plugins
 from mlserver_core.executors.interfaces import ExecutorFactory
 from mlserver_core.executors.processes.connection import Connection
 from mlserver_core.executors.processes.frames import BrokenFrame, Frame, Kind
@@ -113,6 +112,8 @@ def run(frames: int, heartbeat: int) -> None:
     sockets = socket.socket(fileno=frames), socket.socket(fileno=heartbeat)
     guard(*sockets)
     Lifeline(sockets[1]).start()
+    # aiohttp reads this: there is no socket here that a file could be sent into.
+    os.environ["AIOHTTP_NOSENDFILE"] = "1"
 
     async def work() -> None:
         await Worker().run(sockets[0])

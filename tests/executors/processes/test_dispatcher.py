@@ -123,7 +123,7 @@ async def test_without_a_worker_that_has_the_model_a_call_is_refused_at_once():
 async def test_what_cannot_be_sent_fails_alone():
     worker = Worker()
     dispatcher = make_dispatcher(worker)
-    with pytest.raises(RuntimeFailed):
+    with pytest.raises(InvalidRequest):
         dispatcher.place(make_call(body="unsendable"))
     call = make_call()
     dispatcher.place(call)

@@ -14,10 +14,10 @@ import attrs
 
 from mlserver_core.cli.inference.client import CallFailed, Client, infer_patiently
 from mlserver_core.cli.inference.lines import Line
-from mlserver_core.cli.inference.merging import merge, split
 from mlserver_core.cli.inference.micro_batches import Call, micro_batches, to_calls
 from mlserver_core.cli.inference.options import Options
 from mlserver_core.cli.inference.results import CALL_FAILED, NO_REQUEST, Results
+from mlserver_core.engine.batching.merging import Unsplittable, merge, split
 from mlserver_core.errors import MLServerError
 from mlserver_core.types import InferenceRequest, InferenceResponse
 
@@ -93,7 +93,7 @@ class Batch:
                 return True
             logger.info("%d merged lines failed, so each goes alone: %s", len(call.lines), error)
             return False
-        except MLServerError as error:
+        except (MLServerError, Unsplittable) as error:
             logger.info("%d lines cannot be merged, so each goes alone: %s", len(call.lines), error)
             return False
         for line, answer in zip(call.lines, answers, strict=True):

@@ -33,12 +33,14 @@ class CallFailed(Exception):
         may_retry: the same call may succeed later.
         may_split: it is about what was sent, so parts of it may succeed.
         retry_after: seconds the server asks to wait.
+        status: the HTTP status of the answer; 0 where there was none.
     """
 
     message: str
     may_retry: bool = attrs.field(default=False, kw_only=True)
     may_split: bool = attrs.field(default=False, kw_only=True)
     retry_after: float = attrs.field(default=0, kw_only=True)
+    status: int = attrs.field(default=0, kw_only=True)
 
     def __str__(self) -> str:
         return self.message

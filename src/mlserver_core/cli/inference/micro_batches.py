@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import attrs
 
 from mlserver_core.cli.inference.lines import Line
-from mlserver_core.cli.inference.merging import Mergeable, to_mergeable
+from mlserver_core.engine.batching.parts import Part, to_part
 
 #: Seconds that lines wait for others to be merged with.
 _LINGER = 0.05
@@ -24,7 +25,7 @@ class Call:
     """
 
     lines: list[Line]
-    parts: list[Mergeable]
+    parts: list[Part]
 
 
 async def micro_batches(
@@ -68,9 +69,9 @@ async def micro_batches(
 
 def to_calls(lines: list[Line]) -> list[Call]:
     """One call for all lines that agree, and one for each that agrees with no other."""
-    calls: dict[bytes | int, Call] = {}
+    calls: dict[Any, Call] = {}
     for line in lines:
-        part = to_mergeable(line.asked) if len(lines) > 1 else None
+        part = to_part(line.asked) if len(lines) > 1 else None
         call = calls.setdefault(line.index if part is None else part.key, Call([], []))
         call.lines.append(line)
         if part is not None:

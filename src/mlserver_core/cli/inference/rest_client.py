@@ -100,6 +100,7 @@ def _failure(answer: aiohttp.ClientResponse, content: bytes) -> CallFailed:
         may_retry=passing,
         may_split=not passing,
         retry_after=parse_retry_after(answer.headers.get("Retry-After")),
+        status=answer.status,
     )
 
 

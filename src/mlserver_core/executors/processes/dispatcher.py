@@ -13,8 +13,10 @@ import attrs
 
 from mlserver_core.errors import (
     DeadlineExceeded,
+    InvalidRequest,
     MLServerError,
     Quarantined,
+    RuntimeFailed,
     Unavailable,
     WorkerLost,
 )
@@ -62,7 +64,7 @@ class Dispatcher:
         Raises:
             Unavailable: no worker has the model.
             Quarantined: the request has ended two workers.
-            RuntimeFailed: it holds what cannot be sent.
+            InvalidRequest: it holds what cannot be sent.
         """
         if call.request is not None and not call.merged:
             verdict = self.quarantine.verdict(call.generation, call.request)
@@ -202,7 +204,12 @@ class Dispatcher:
 
     def _send(self, call: Call, worker: WorkerProcess) -> None:
         call.id = next(self.ids)
-        worker.send(call.kind, call.id, call.body)
+        try:
+            worker.send(call.kind, call.id, call.body)
+        except RuntimeFailed as error:
+            if call.request is None:
+                raise
+            raise InvalidRequest(f"the request cannot be given to a worker: {error}") from None
         if call.frames is not None:
             worker.send(Kind.NEXT, call.id)
         call.worker = worker

@@ -72,6 +72,10 @@ class Kind(enum.IntEnum):
     HELLO = 22
 
 
+#: By number; to ask the enumeration itself takes longer than all else in a header.
+_KINDS = {int(kind): kind for kind in Kind}
+
+
 @attrs.frozen
 class Frame:
     """One message.
@@ -136,10 +140,9 @@ def decode_header(data: bytes | bytearray | memoryview, offset: int) -> Header:
         BrokenFrame: it cannot be one.
     """
     sync, number, flags, call, metadata, payload = _HEADER.unpack_from(data, offset)
-    try:
-        kind = Kind(number)
-    except ValueError:
-        raise BrokenFrame(f"expected a kind of frame, got {number}") from None
+    kind = _KINDS.get(number)
+    if kind is None:
+        raise BrokenFrame(f"expected a kind of frame, got {number}")
     header = Header(
         kind=kind, call=call, metadata=metadata, payload=payload, shared=flags == _SHARED
     )

@@ -26,8 +26,11 @@ _BUFFER = 256 * 1024
 #: Descriptors that one read may bring. Linux brings those of one ``sendmsg``, which is one.
 _MOST_DESCRIPTORS = 64
 _INT = array.array("i").itemsize
+_ANCILLARY = socket.CMSG_SPACE(_MOST_DESCRIPTORS * _INT)
+# Plain integers: flags of the standard library are combined in Python, for microseconds each time.
 #: Linux can close them in children from the first moment on.
-_FLAGS = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+_FLAGS = int(getattr(socket, "MSG_CMSG_CLOEXEC", 0))
+_LOST = int(socket.MSG_CTRUNC)
 #: What ``unpack`` raises for bytes that it cannot make a value of.
 _MISFITS = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 
@@ -50,13 +53,12 @@ class FrameReader:
         self._make_room()
         view = memoryview(self._buffer)[self._end : self._end + _TURN]
         try:
-            count, ancillary, flags, _ = self._sock.recvmsg_into(
-                [view], socket.CMSG_SPACE(_MOST_DESCRIPTORS * _INT), _FLAGS
-            )
+            count, ancillary, flags, _ = self._sock.recvmsg_into([view], _ANCILLARY, _FLAGS)
         except (BlockingIOError, InterruptedError):
             return True
-        self._keep_descriptors(ancillary)
-        if flags & socket.MSG_CTRUNC:  # this process has as many as it may have
+        if ancillary:
+            self._keep_descriptors(ancillary)
+        if flags & _LOST:  # this process has as many as it may have
             self._descriptors.append(None)
         self._end += count
         return count > 0

@@ -22,8 +22,9 @@ from mlserver_core.executors.processes.frames import (
 from mlserver_core.executors.processes.shared_memory import read_shared, write_shared
 from mlserver_core.executors.processes.values import pack
 
-#: Bytes of metadata and payload from which shared memory is cheaper than the socket.
-SHARED_FROM = 128 * 1024
+#: Bytes of metadata and payload from which shared memory, whose pages the system has to find first,
+#: is surely not dearer than the socket; benchmarks/README.md has the figures.
+SHARED_FROM = 256 * 1024
 #: Frames of one system call.
 _MOST_FRAMES = 64
 _BLOCKED = (BlockingIOError, InterruptedError)

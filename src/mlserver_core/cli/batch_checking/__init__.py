@@ -1,0 +1,1 @@
+"""The parts of ``mlserver check-batching``: rows, their answers, and what differs."""

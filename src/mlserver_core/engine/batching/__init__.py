@@ -1,0 +1,1 @@
+"""Adaptive batching: requests that agree are asked of a model together."""

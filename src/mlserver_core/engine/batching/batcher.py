@@ -1,0 +1,275 @@
+"""Decides which requests a model is asked together, and when."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import time
+import uuid
+from collections.abc import Callable, Sequence
+
+import attrs
+
+from mlserver_core.engine.batching.failing import copy_error, is_about_content, smaller_batches
+from mlserver_core.engine.batching.merging import Unsplittable, merge, split
+from mlserver_core.engine.batching.parts import Part, count_rows, to_part
+from mlserver_core.engine.batching.queue import Batch, Group, Member
+from mlserver_core.errors import MLServerError, RuntimeFailed, WorkerLost
+from mlserver_core.metrics.custom import ModelMetrics
+from mlserver_core.middlewares.interfaces import Infer
+from mlserver_core.settings import ModelSettings
+from mlserver_core.types import InferenceRequest, InferenceResponse, Parameters
+from mlserver_core.types.context import BatchedRequest, RequestContext
+
+logger = logging.getLogger("mlserver")
+
+
+def batched(infer: Infer, settings: ModelSettings, metrics: ModelMetrics, slots: int) -> Infer:
+    """``infer`` with requests merged in front of it, if the settings of the model say so.
+
+    Args:
+        infer: answers a request; raises nothing but an MLServerError, or CancelledError.
+        settings: of the model.
+        metrics: of the model.
+        slots: how many calls the model can work on at once; 0 when nothing may be merged here.
+    """
+    size, seconds = settings.max_batch_size, settings.max_batch_time
+    if slots == 0 or (size <= 1 and seconds == 0):
+        return infer
+    if size <= 1 or seconds == 0:
+        lacking = (
+            "max_batch_size (rows, at least 2)"
+            if size <= 1
+            else "max_batch_time (seconds, above 0)"
+        )
+        logger.warning(
+            "Model %r merges no requests: adaptive batching needs %s as well",
+            settings.name,
+            lacking,
+        )
+        return infer
+    return Batcher(infer=infer, settings=settings, metrics=metrics, slots=slots).infer
+
+
+@attrs.define(eq=False, kw_only=True)
+class Batcher:
+    """Merges the requests to one model that agree and come while it is busy.
+
+    A request that is asked alone is asked in the task of its caller, as it came. A merged one
+    has a task of its own, in a context that is nobody's. Each waits for a future of its own, so
+    that nothing that happens to one can touch another.
+
+    Attributes:
+        settings: of the model.
+        metrics: of the model.
+        slots: how many calls the model can work on at once.
+        clock: gives the seconds in which deadlines are.
+        running: calls that are under way.
+    """
+
+    settings: ModelSettings
+    metrics: ModelMetrics = attrs.field(factory=ModelMetrics)
+    slots: int = 1
+    clock: Callable[[], float] = time.monotonic
+    running: int = attrs.field(default=0, init=False)
+    _infer: Infer
+    _groups: dict[object, Group] = attrs.field(factory=dict, init=False)
+    _tasks: set[asyncio.Task[None]] = attrs.field(factory=set, init=False)
+    _told: bool = attrs.field(default=False, init=False)
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for others, or for the model."""
+        return sum(len(group.members) for group in self._groups.values())
+
+    async def infer(self, request: InferenceRequest, context: RequestContext) -> InferenceResponse:
+        """Answers a request, alone or with others.
+
+        Raises:
+            MLServerError: as the model's own answer to this request; DeadlineExceeded where it
+                has waited too long to be asked.
+        """
+        part = None if self._has_free_slot() else to_part(request)
+        if part is None or part.rows >= self.settings.max_batch_size:
+            self.metrics.observe_batch(waiting=self.waiting + 1, rows=count_rows(request))
+            self.running += 1
+            return await self._ask_alone(request, context)
+        member = self._enqueue(part, context)
+        try:
+            answer = await member.answer
+        except asyncio.CancelledError:
+            await self._leave(member)
+            raise
+        return await self._ask_alone(request, context) if answer is None else answer
+
+    async def _ask_alone(
+        self, request: InferenceRequest, context: RequestContext
+    ) -> InferenceResponse:
+        """Asks the model in the caller's task, which has a slot already."""
+        try:
+            return await self._infer(request, context)
+        finally:
+            self._release()
+
+    def _enqueue(self, part: Part, context: RequestContext) -> Member:
+        group = self._groups.get(part.key)
+        if group is not None and group.rows + part.rows > self.settings.max_batch_size:
+            self._dispatch_group(group)
+            group = None
+        loop = asyncio.get_running_loop()
+        if group is None:
+            group = self._groups[part.key] = Group(part.key)
+            seconds = self.settings.max_batch_time
+            group.timer = loop.call_later(seconds, self._dispatch_group, group)
+        member = Member(part=part, context=context, answer=loop.create_future())
+        group.add(member)
+        if (limit := member.limit()) is not None:
+            seconds = max(0.0, limit - self.clock())
+            member.timer = loop.call_later(seconds, self._expire, member)
+        if group.rows == self.settings.max_batch_size:
+            self._dispatch_group(group)
+        return member
+
+    def _dispatch_group(self, group: Group) -> None:
+        self.metrics.observe_batch(waiting=self.waiting, rows=group.rows)
+        self._remove(group)
+        self._dispatch(group.members)
+
+    def _dispatch(self, members: Sequence[Member]) -> None:
+        """Lets those be asked that still want it: together, or one in its caller's task."""
+        now = self.clock()
+        for member in members:
+            limit = member.limit()
+            if limit is not None and limit <= now:
+                member.refuse()
+        members = [member for member in members if not member.answer.done()]
+        if not members:
+            return
+        self.running += 1
+        if len(members) == 1:
+            members[0].batch = None
+            members[0].answer.set_result(None)
+            return
+        work = self._ask_together(members)
+        # The context of nobody's task: what belongs to one caller is not for the others.
+        task = contextvars.Context().run(asyncio.get_running_loop().create_task, work)
+        batch = Batch(members, task)
+        for member in members:
+            member.batch = batch
+        self._tasks.add(task)
+        task.add_done_callback(self._end)
+
+    async def _ask_together(self, members: Sequence[Member]) -> None:
+        parts = [member.part for member in members]
+        context = _merge_contexts(members)
+        try:
+            request = merge(parts, context.request_id)
+            request.parameters = request.parameters or Parameters()
+            request.parameters.headers = {}
+            response = await self._infer(request, context)
+            answers = split(response, parts)
+        except Unsplittable as error:
+            self._tell_unsplittable(error)
+            failure = RuntimeFailed(f"the model's answer cannot be split: {error}")
+            self._fail(members, failure, [[member] for member in members])
+        except MLServerError as error:
+            smaller = smaller_batches(members, error) if is_about_content(error) else []
+            self._fail(members, error, smaller)
+        except asyncio.CancelledError:  # nobody is left; or, on Python 3.10, the runtime did it
+            text = "CancelledError: the runtime cancelled its own work"
+            self._fail(members, RuntimeFailed(text), [])
+            raise
+        except Exception as error:  # noqa: BLE001  # a bug of ours, which all of them have to learn of
+            self._fail(members, error, [])
+        else:
+            for member, answer in zip(members, answers, strict=True):
+                if not member.answer.done():
+                    member.answer.set_result(answer)
+
+    def _fail(
+        self, members: Sequence[Member], error: Exception, smaller: Sequence[Sequence[Member]]
+    ) -> None:
+        """Asks anew in smaller batches, or else gives everybody the error."""
+        if self.settings.idempotent and smaller:
+            for each in members:
+                each.context.start_by = None  # the model has begun to work on it
+                each.context.lost_workers += isinstance(error, WorkerLost)
+            for batch in smaller:
+                self._dispatch(batch)
+            return
+        for member in members:
+            if not member.answer.done():
+                member.answer.set_exception(copy_error(error))
+
+    def _tell_unsplittable(self, error: Unsplittable) -> None:
+        if not self._told:
+            logger.error(
+                "The answers of model %r to batches cannot be split: %s. Its predict() must answer "
+                "a row for each row it is asked; until then max_batch_size costs time",
+                self.settings.name,
+                error,
+            )
+        self._told = True
+
+    async def _leave(self, member: Member) -> None:
+        """A caller has left: its place in the queue, its turn, or its batch if it was the last."""
+        answer = member.answer
+        if not answer.cancelled():
+            if answer.exception() is None and answer.result() is None:
+                self._release()
+        elif member.group is not None:
+            self._withdraw(member)
+        elif member.batch is not None and member.batch.is_abandoned():
+            member.batch.task.cancel()
+            await asyncio.wait({member.batch.task})  # the model's code may still run meanwhile
+
+    def _expire(self, member: Member) -> None:
+        self._withdraw(member)
+        member.refuse()
+
+    def _withdraw(self, member: Member) -> None:
+        group = member.group
+        if group is not None:
+            group.remove(member)
+            if not group.members:
+                self._remove(group)
+
+    def _remove(self, group: Group) -> None:
+        group.close()
+        del self._groups[group.key]
+
+    def _has_free_slot(self) -> bool:
+        return self.settings.batch_when_idle and self.running < self.slots
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._release()
+
+    def _release(self) -> None:
+        self.running -= 1
+        while self._groups and self._has_free_slot():
+            self._dispatch_group(next(iter(self._groups.values())))
+
+
+def _merge_contexts(members: Sequence[Member]) -> RequestContext:
+    """What requests that are asked together have as theirs; of no one's headers."""
+    batch, row = [], 0
+    for member in members:
+        request, context, rows = member.part.request, member.context, member.part.rows
+        batch.append(
+            BatchedRequest(id=request.id or "", headers=context.headers, rows=(row, row + rows))
+        )
+        row += rows
+    return RequestContext(
+        transport=members[0].context.transport,
+        deadline=_latest([member.context.deadline for member in members]),
+        start_by=_latest([member.context.start_by for member in members]),
+        request_id=str(uuid.uuid4()),
+        batch=tuple(batch),
+    )
+
+
+def _latest(times: Sequence[float | None]) -> float | None:
+    known = [time for time in times if time is not None]
+    return max(known) if len(known) == len(times) else None

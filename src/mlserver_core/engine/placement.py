@@ -1,0 +1,55 @@
+"""Where a model lives: in this process, in workers, or where a plugin's executor takes it."""
+
+from __future__ import annotations
+
+from mlserver_core.engine.parts import Parts
+from mlserver_core.errors import ModelLoadError
+from mlserver_core.executors.interfaces import Executor
+from mlserver_core.settings import ModelSettings
+
+_DEFAULT = "threads"
+#: Executors that run a model in the process that calls them, be it the server or a worker.
+_LOCAL = ("inline", "threads")
+#: The executor of models that live in worker processes.
+_WORKERS = "processes"
+
+
+def make_executor(settings: ModelSettings, parts: Parts) -> Executor:
+    """The executor of a model; raises ModelLoadError where there is none of that name."""
+    name = _choose(settings, parts)
+    make = parts.executors.get(name)
+    if make is None:
+        raise ModelLoadError(
+            settings.name,
+            f"there is no executor {name!r}; known are {', '.join(parts.executors)}",
+        )
+    return make(settings)
+
+
+def in_workers(settings: ModelSettings, parts: Parts) -> bool:
+    """Does a model live in worker processes of this server?"""
+    return _choose(settings, parts) == _WORKERS
+
+
+def slots(settings: ModelSettings, parts: Parts) -> int:
+    """How many batches a model can work on at once; 0 in a worker, whose server makes them."""
+    if parts.workers is None:
+        return 0
+    workers = _workers(settings, parts.workers) if in_workers(settings, parts) else 1
+    return workers * settings.predict_threads
+
+
+def _choose(settings: ModelSettings, parts: Parts) -> str:
+    """The name of an executor. In workers, a model's own ``executor`` says how it runs there."""
+    name = settings.executor
+    if name not in (None, _WORKERS, *_LOCAL):
+        return str(name)
+    # A class that was given in code has no name by which another process could find it.
+    named = isinstance(settings.implementation, str)
+    if named and parts.workers is not None and _workers(settings, parts.workers) > 0:
+        return _WORKERS
+    return name if name in _LOCAL else _DEFAULT
+
+
+def _workers(settings: ModelSettings, default: int) -> int:
+    return default if settings.parallel_workers is None else settings.parallel_workers
