@@ -388,6 +388,45 @@ async def test_who_leaves_the_queue_takes_nothing_with_him_r1(bench):
     assert [values_of(await asked[n]) for n in (1, 3)] == [[4], [8]]
 
 
+async def test_who_leaves_the_queue_leaves_room_for_others(bench):
+    bench = bench(max_batch_size=4)
+    await bench.occupy()
+    bench.ask(1)
+    leaving = bench.ask(2, 3)
+    await settle()
+    leaving.cancel()
+    await settle()
+    bench.ask(4, 5)
+    await settle()
+    assert (len(bench.calls), bench.batcher.waiting) == (1, 2)
+
+
+async def test_the_time_in_the_queue_ends_when_the_model_begins(bench):
+    bench = bench(max_batch_size=2)
+    await bench.occupy()
+    limit = {"start_by": bench.clock.now + 0.01}
+    asked = [bench.send(make_request(value), **limit) for value in (1, 2)]
+    await settle()
+    passed = asyncio.get_running_loop().time() + 0.02
+    await until(lambda: asyncio.get_running_loop().time() > passed)
+    bench.calls[-1].succeed()
+    assert [values_of(await each) for each in asked] == [[2], [4]]
+
+
+async def test_the_time_of_a_batch_that_was_asked_is_not_that_of_the_next(bench):
+    bench = bench(max_batch_size=2, max_batch_time=0.01)
+    await bench.occupy()
+    bench.ask(1)
+    bench.ask(2)
+    await settle()
+    assert bench.calls[-1].values == [1, 2]
+    passed = asyncio.get_running_loop().time() + 0.02
+    bench.batcher.settings.max_batch_time = HOUR
+    bench.ask(3)
+    await until(lambda: asyncio.get_running_loop().time() > passed)
+    assert (len(bench.calls), bench.batcher.waiting) == (2, 1)
+
+
 async def test_when_all_have_left_the_queue_nothing_is_asked(bench):
     bench = bench()
     busy = await bench.occupy()

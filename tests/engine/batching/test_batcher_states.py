@@ -6,7 +6,7 @@ import asyncio
 
 import attrs
 import numpy as np
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -47,6 +47,7 @@ class Asked:
     deadline: float | None
     task: asyncio.Task
     cancelled: bool = False
+    begun: bool = False
 
 
 @attrs.define(eq=False)
@@ -114,6 +115,8 @@ class Batching(RuleBasedStateMachine):
             assert set(values) == {request.parameters.headers["number"]}
         call = Call(values, bool(batch), self.loop.create_future())
         self.calls.append(call)
+        for number in set(values.tolist()):
+            self.asked[number].begun = True
         try:
             rows = await call.answer
         finally:
@@ -241,6 +244,8 @@ class Batching(RuleBasedStateMachine):
                 continue
             errors.append(error)
             assert isinstance(error, (RuntimeFailed, Unavailable, DeadlineExceeded))
+            if "queue_timeout" in str(error):
+                assert not each.begun
             if "cancelled its own" in str(error):
                 assert each.number in self.given_up
             if self.batcher.settings.idempotent and "poison" in str(error):
@@ -266,4 +271,9 @@ class Batching(RuleBasedStateMachine):
 
 
 TestBatching = Batching.TestCase
-TestBatching.settings = settings(max_examples=100, stateful_step_count=12, deadline=None)
+TestBatching.settings = settings(
+    max_examples=100,
+    stateful_step_count=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlserver_core.engine.batching.merging import Unsplittable, merge, split
@@ -19,6 +19,8 @@ from mlserver_core.types import (
 )
 from mlserver_core.types.datatypes import to_dtype
 
+#: The machine may be busy with other things.
+untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TEXTS = st.text(max_size=4) | st.binary(max_size=4)
 
 
@@ -72,6 +74,7 @@ def contents(tensor):
     return (root.dtype, np.ascontiguousarray(root).tobytes())
 
 
+@untimed
 @given(agreeing())
 def test_what_was_merged_comes_back_to_whom_it_belongs(parts):
     assert len({part.key for part in parts}) == 1
@@ -87,6 +90,7 @@ def test_what_was_merged_comes_back_to_whom_it_belongs(parts):
             assert contents(output) == contents(tensor)
 
 
+@untimed
 @given(agreeing())
 def test_no_two_requests_share_memory_that_can_be_changed(parts):
     merged = merge(parts, "batch")
