@@ -30,12 +30,12 @@ def answer(model, payload):
     if told(model).get("log"):
         with (HERE / f"answered-{os.getpid()}").open("a") as log:
             log.write(f"{float(np.ravel(payload.inputs[0].data)[0])}\n")
-    x = np.asarray(payload.inputs[0].data)
+    x = np.ravel(payload.inputs[0].data)
     facts = {"pid": os.getpid(), "number": told(model).get("number", 1)}
-    outputs = [ResponseOutput(name="y", shape=list(x.shape), datatype="FP64", data=x * 2)]
+    outputs = [ResponseOutput(name="y", shape=[len(x), 1], datatype="FP64", data=x * 2)]
     for name, fact in facts.items():
-        data = np.array([fact])
-        outputs.append(ResponseOutput(name=name, shape=[1], datatype="INT64", data=data))
+        data = np.full(len(x), fact)
+        outputs.append(ResponseOutput(name=name, shape=[len(x), 1], datatype="INT64", data=data))
     return InferenceResponse(outputs=outputs)
 
 
@@ -74,8 +74,12 @@ WAYS = {
 
 
 def names(payload):
-    """What to do, and the files to tell of it."""
-    return payload.inputs[0].name, f"began-{payload.id}", f"go-{payload.id}", f"left-{payload.id}"
+    """What to do, and the files to tell of it; those of a batch are named by its last row."""
+    how, rows = payload.inputs[0].name, np.ravel(payload.inputs[0].data)
+    if how == "double unless negative":
+        how = "killed" if rows.min() < 0 else "double"
+    id = payload.id if len(rows) == 1 else f"batch-{int(rows[-1])}"
+    return how, f"began-{id}", f"go-{id}", f"left-{id}"
 
 
 class Model(MLModel):

@@ -114,9 +114,7 @@ def test_a_new_worker_takes_no_requests_before_it_has_loaded_the_models(
     server.check_whole()
 
 
-def test_a_model_whose_files_are_gone_is_not_ready_until_they_are_back(
-    begin, traffic, kill, until
-):
+def test_a_model_whose_files_are_gone_is_not_ready_until_they_are_back(begin, traffic, kill, until):
     server = begin(workers=1)
     with traffic(server, models=("looped",)) as load:
         shutil.move(server.file("models.py"), server.file("away"))
