@@ -1,74 +1,216 @@
-"""Measures what it costs to ask another process: the median of an echo, in microseconds.
+"""What a model costs that lives in a worker process, over one in the server's own process.
 
-Run it as ``python benchmarks/hop.py``; parent and child have a uvloop each.
+The same model is asked through the engine both ways, in turns, so that what else the machine does
+meets both. Nothing of HTTP is in the figures. Run it with ``--help`` for its options.
 """
 
+from __future__ import annotations
+
+import argparse
 import asyncio
-import socket
+import json
+import mmap
 import statistics
-import subprocess
-import sys
 import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
 
+import attrs
 import numpy as np
-import uvloop
 
-from mlserver_core.executors.processes.connection import Connection
-from mlserver_core.executors.processes.frames import Frame, Kind
-from mlserver_core.types import InferenceRequest, InferenceResponse, RequestInput, ResponseOutput
+from mlserver_core import MLServer, ModelSettings, Settings
+from mlserver_core.engine import main_loop
+from mlserver_core.engine.engine import InferenceEngine
+from mlserver_core.hooks.builtin import BUILTIN_PLUGINS
+from mlserver_core.hooks.manager import PluginManager
+from mlserver_core.types import InferenceRequest, RequestInput, TensorData
 from mlserver_core.types.context import RequestContext
 
-CASES = {"1x4 FP32": ((1, 4), 5000), "4 MB FP32": ((1024, 1024), 300)}
-HEADERS = {"host": "localhost:8080", "content-type": "application/json", "user-agent": "hop/1"}
+#: The two ways, and ``parallel_workers`` of each.
+WAYS = {"in process": 0, "worker": 1}
+#: What is asked: its name, the model, and the shape of its FP32 tensor.
+CASES = (
+    ("1x4, sum", "Sum", (1, 4)),
+    ("1x4, echo", "Echo", (1, 4)),
+    ("4 MB, sum", "Sum", (1, 2**20)),
+    ("4 MB, echo", "Echo", (1, 2**20)),
+)
+IN_FLIGHT = 32
+SMALL = 1024
 
 
-def make_call(shape: tuple[int, ...]) -> dict[str, object]:
-    """A call as the server sends it to a worker."""
-    data = np.zeros(shape, np.float32)
-    tensor = RequestInput(name="x", shape=list(shape), datatype="FP32", data=data)
-    request = InferenceRequest(id="1", parameters={"headers": dict(HEADERS)}, inputs=[tensor])
-    context = RequestContext(transport="rest", headers=HEADERS, deadline=time.monotonic() + 60)
-    return {"generation": 1, "request": request, "context": context}
+@attrs.frozen(kw_only=True)
+class Times:
+    """How long one way took.
+
+    Attributes:
+        p50: the median over all rounds of the round's median, in microseconds.
+        p90: the same of the 90th percentile.
+    """
+
+    p50: float
+    p90: float
 
 
-def answer(frame: Frame) -> InferenceResponse:
-    """The tensor of a call, as a worker sends it back."""
-    tensor = frame.body["request"].inputs[0]
-    output = ResponseOutput(name="y", shape=tensor.shape, datatype="FP32", data=tensor.data)
-    return InferenceResponse(model_name="echo", outputs=[output])
+@asynccontextmanager
+async def serving() -> AsyncIterator[InferenceEngine]:
+    """An engine with each model both ways, and no listeners."""
+    plugins = PluginManager()
+    plugins.load(BUILTIN_PLUGINS, {"MLSERVER_BLOCK_PLUGINS": "rest,grpc,metrics"})
+    server = MLServer(Settings(load_models_at_startup=False), plugins=plugins)
+    models = [
+        ModelSettings(
+            name=f"{model} {way}",
+            implementation=f"models.{model}",
+            executor="inline",
+            parallel_workers=workers,
+        )
+        for model in ("Sum", "Echo")
+        for way, workers in WAYS.items()
+    ]
+    await server.startup(models)
+    try:
+        yield server.engine
+    finally:
+        await server.stop()
 
 
-async def serve(descriptor: int) -> None:
-    """Answers until the parent closes its end."""
-    closed = asyncio.get_running_loop().create_future()
-    connection = Connection(
-        socket.socket(fileno=descriptor),
-        lambda frame: connection.send(Kind.RESULT, frame.call, answer(frame)),
-        closed.set_result,
+async def ask(engine: InferenceEngine, model: str, data: np.ndarray) -> None:
+    """Asks once."""
+    tensor = RequestInput(name="x", shape=list(data.shape), datatype="FP32", data=TensorData(data))
+    request = InferenceRequest(id="benchmark", inputs=[tensor])
+    await engine.infer(model, None, request, RequestContext())
+
+
+async def time_calls(call: Callable[[], Any], count: int) -> list[float]:
+    """Seconds that each of a number of calls took, one after the other."""
+    times = []
+    for _ in range(count):
+        start = time.perf_counter()
+        await call()
+        times.append(time.perf_counter() - start)
+    return times
+
+
+async def compare(
+    engine: InferenceEngine, model: str, shape: tuple[int, ...], rounds: int, calls: int
+) -> dict[str, Times]:
+    """Asks both ways in turns."""
+    data = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    asking = {way: partial(ask, engine, f"{model} {way}", data) for way in WAYS}
+    for call in asking.values():
+        await time_calls(call, calls // 4 + 1)
+    taken: dict[str, list[list[float]]] = {way: [] for way in WAYS}
+    for _ in range(rounds):
+        for way, call in asking.items():
+            taken[way].append(await time_calls(call, calls))
+    return {way: to_times(each) for way, each in taken.items()}
+
+
+def to_times(rounds: list[list[float]]) -> Times:
+    """The median round, so that a round that something else disturbed counts for nothing."""
+
+    def median(percent: float) -> float:
+        return statistics.median(float(np.percentile(each, percent)) for each in rounds) * 1e6
+
+    return Times(p50=median(50), p90=median(90))
+
+
+async def throughput(engine: InferenceEngine, model: str, count: int) -> float:
+    """Requests per second of 1x4 with ``IN_FLIGHT`` under way."""
+    data = np.ones((1, 4), np.float32)
+
+    async def client() -> None:
+        for _ in range(count // IN_FLIGHT + 1):
+            await ask(engine, model, data)
+
+    start = time.perf_counter()
+    await asyncio.gather(*(client() for _ in range(IN_FLIGHT)))
+    return (count // IN_FLIGHT + 1) * IN_FLIGHT / (time.perf_counter() - start)
+
+
+async def compare_throughput(engine: InferenceEngine, rounds: int, count: int) -> dict[str, float]:
+    """The median round of each way."""
+    found: dict[str, list[float]] = {way: [] for way in WAYS}
+    for _ in range(rounds):
+        for way, each in found.items():
+            each.append(await throughput(engine, f"Sum {way}", count))
+    return {way: statistics.median(each) for way, each in found.items()}
+
+
+def time_copies(size: int, count: int) -> dict[str, float]:
+    """Microseconds of a copy of so many bytes: to memory that is there, and to fresh memory,
+    whose pages the system has to find and clear first.
+    """
+    source, target = np.ones(size, np.uint8), np.zeros(size, np.uint8)
+
+    def fresh() -> None:
+        with mmap.mmap(-1, size) as made:
+            made[:] = memoryview(source)  # type: ignore[assignment]
+
+    return {
+        "copy": _median_time(lambda: np.copyto(target, source), count),
+        "copy to fresh memory": _median_time(fresh, count),
+    }
+
+
+def _median_time(call: Callable[[], object], count: int) -> float:
+    times = []
+    for _ in range(count):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times) * 1e6
+
+
+async def measure(rounds: int, calls: int) -> dict[str, Any]:
+    """All figures: microseconds, and requests per second."""
+    figures: dict[str, Any] = {}
+    async with serving() as engine:
+        for name, model, shape in CASES:
+            few = calls if np.prod(shape) < SMALL else max(1, calls // 10)
+            times = await compare(engine, model, shape, rounds, few)
+            figures[name] = {way: attrs.asdict(each) for way, each in times.items()}
+            figures[name]["overhead p50"] = times["worker"].p50 - times["in process"].p50
+        figures["per second, 32 in flight"] = await compare_throughput(engine, rounds, calls * 4)
+    figures["4 MB"] = time_copies(4 * 2**20, max(10, calls // 10))
+    return figures
+
+
+def show(figures: dict[str, Any]) -> None:
+    """Prints a table, and everything as one line of JSON."""
+    print(
+        f"{'microseconds':<14}{'in process':>12}{'p90':>10}{'worker':>12}{'p90':>10}{'p50 more':>12}"
     )
-    await closed
+    for name, _, _ in CASES:
+        case = figures[name]
+        cells = [case[way][each] for way in WAYS for each in ("p50", "p90")]
+        widths = (12, 10, 12, 10)
+        row = "".join(f"{each:>{width}.1f}" for each, width in zip(cells, widths, strict=True))
+        print(f"{name:<14}{row}{case['overhead p50']:>12.1f}")
+    for name in ("per second, 32 in flight", "4 MB"):
+        print(
+            f"{name}: " + ", ".join(f"{key} {value:,.0f}" for key, value in figures[name].items())
+        )
+    print(json.dumps(figures))
 
 
-async def measure() -> None:
-    """Prints the median of each case."""
-    ours, theirs = socket.socketpair()
-    command = [sys.executable, __file__, str(theirs.fileno())]
-    with theirs, subprocess.Popen(command, pass_fds=[theirs.fileno()]) as child:
-        theirs.close()
-        answers: asyncio.Queue[Frame] = asyncio.Queue()
-        connection = Connection(ours, answers.put_nowait, lambda _: None)
-        for name, (shape, rounds) in CASES.items():
-            times = []
-            for number in range(rounds):
-                body = make_call(shape)
-                start = time.perf_counter()
-                connection.send(Kind.PREDICT, number, body)
-                await answers.get()
-                times.append(time.perf_counter() - start)
-            print(f"{name}: p50 {statistics.median(times) * 1e6:.0f} us")
-        connection.close()
-        child.wait()
+def main() -> None:
+    """Runs the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15, help="turns of each way (%(default)s)")
+    parser.add_argument(
+        "--calls", type=int, default=500, help="calls of a turn; a tenth for 4 MB (%(default)s)"
+    )
+    options = parser.parse_args()
+
+    async def run() -> None:
+        show(await measure(options.rounds, options.calls))
+
+    main_loop.run(run())
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(int(sys.argv[1])) if sys.argv[1:] else measure())
+    main()

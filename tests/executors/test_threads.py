@@ -10,6 +10,7 @@ import pytest
 from mlserver_core.executors.interfaces import ModelSource
 from mlserver_core.executors.threads import THREAD_PREFIX, ThreadsExecutor
 from mlserver_core.settings import ModelSettings
+from mlserver_core.types.context import RequestContext, current_request
 
 LONG = 30
 
@@ -363,3 +364,38 @@ async def test_a_plain_generator_behind_a_decorator_is_one_all_the_same(load):
 
     executor = await load(nothing, predict_stream=decorated, name="decorated")
     assert [each async for each in executor.predict_stream(payloads())] == [2, 4]
+
+
+async def test_idle_for_a_request_waits_for_its_thread_and_for_no_other(load):
+    loop = asyncio.get_running_loop()
+    entered = {"mine": asyncio.Event(), "other": asyncio.Event()}
+    go = {"mine": threading.Event(), "other": threading.Event()}
+
+    def predict(payload):
+        loop.call_soon_threadsafe(entered[payload].set)
+        assert go[payload].wait(LONG)
+        if payload == "mine":
+            raise ValueError("for nobody")
+
+    executor = await load(predict, threads=2)
+    requests = {}
+
+    async def ask(payload):
+        requests[payload] = RequestContext()
+        current_request.set(requests[payload])
+        await executor.predict(payload)
+
+    tasks = {payload: asyncio.ensure_future(ask(payload)) for payload in entered}
+    for each in entered.values():
+        await each.wait()
+    tasks["mine"].cancel()
+    await asyncio.wait([tasks["mine"]])
+    waiting = asyncio.ensure_future(executor.idle_for(requests["mine"]))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    go["mine"].set()
+    await waiting
+    assert not tasks["other"].done()
+    go["other"].set()
+    await tasks["other"]

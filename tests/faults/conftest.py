@@ -13,6 +13,7 @@ import itertools
 import json
 import os
 import signal
+import sys
 import threading
 import time
 import urllib.error
@@ -28,6 +29,7 @@ import grpclib.client
 import grpclib.exceptions
 import pytest
 from grpclib.const import Status
+from typing_extensions import Self
 
 from mlserver_core.grpc import client as grpc
 from mlserver_core.grpc._generated import dataplane
@@ -89,7 +91,7 @@ def descriptors(pid: int) -> list[str]:
     found = []
     for each in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):
-            found.append(os.readlink(each))
+            found.append(str(each.readlink()))
     return found
 
 
@@ -266,7 +268,7 @@ class Server:
         """Nothing is left of a server that has ended."""
         for pid in pids:
             wait_until(lambda pid=pid: not is_alive(pid), f"the end of process {pid}")
-        assert not [each for each in os.listdir("/dev/shm") if "mlserver" in each]
+        assert not list(Path("/dev/shm").glob("*mlserver*"))
 
     def stop(self) -> None:
         """Ends a server that is well."""
@@ -356,7 +358,7 @@ class Traffic:
     _ending: threading.Event = attrs.field(factory=threading.Event)
     _thread: threading.Thread = attrs.field(init=False)
 
-    def __enter__(self) -> Traffic:
+    def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
         self.wait_for_answers()
@@ -421,7 +423,7 @@ class Traffic:
     def _work(self) -> None:
         try:
             asyncio.run(self._run())
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  # raised in the thread of the test
             self.failure = error
 
     async def _run(self) -> None:
@@ -534,7 +536,7 @@ def begin(tmp_path: Path, serve: Callable[..., Any]) -> Iterator[Callable[..., S
             if server.process.process.poll() is None:
                 server.stop()
         finally:
-            print(server.log)
+            sys.stdout.write(server.log)
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from mlserver_core.errors import RuntimeFailed
 from mlserver_core.logging.configuration import configure_logging
 from mlserver_core.settings import Settings
 
@@ -30,6 +31,48 @@ def test_messages_of_the_server_go_to_standard_output_one_line_each(logger, caps
         captured.out,
     )
     assert captured.err == ""
+
+
+LOGS = """
+import logging
+import threading
+from mlserver_core import MLModel
+from mlserver_core.types import InferenceResponse
+
+logger = logging.getLogger("mlserver.mine")
+logger.info("imported")
+
+class Model(MLModel):
+    def load(self):
+        logger.info("loaded")
+
+    def predict(self, payload):
+        logger.info("plain")
+        raise ValueError("why")
+
+    async def predict_stream(self, payloads):
+        logger.info("stream")
+        yield InferenceResponse(outputs=[])
+"""
+
+
+async def test_line_that_a_models_code_made_has_its_name_and_version(
+    logger, capsys, start, ask, folder_model
+):
+    configure_logging(Settings())
+    versioned = {"parameters": {"version": "v1"}}
+    engine = await start(folder_model("m", LOGS), folder_model("n", LOGS, **versioned))
+    for name in ("m", "n"):
+        with pytest.raises(RuntimeFailed):
+            await ask(engine, name, id="r")
+    lines = [line for line in capsys.readouterr().out.splitlines() if " INFO - " in line]
+    shown = sorted(line.partition(" [")[2] for line in lines if "mlserver.mine" in line)
+    assert shown == [
+        f"mlserver.mine]{model} INFO - {text}"
+        for model in ("[m]", "[n:v1]")
+        for text in ("imported", "loaded", "plain")
+    ]
+    assert "[mlserver] INFO - Loaded model m" in "".join(lines)
 
 
 @pytest.mark.parametrize("debug", [True, False])

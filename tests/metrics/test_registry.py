@@ -267,3 +267,29 @@ def test_a_server_module_that_is_imported_does_not_import_prometheus():
     code = "import sys, mlserver_core.server; print('prometheus_client' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert run.stdout == "False\n"
+
+
+async def test_queue_of_a_worker_is_a_histogram_without_labels(start, scrape):
+    engine = await start(settings())
+    metrics = engine.metrics.of_model("m", None)
+    for outstanding in (0, 3, 5000):
+        metrics.observe_outstanding(outstanding)
+    assert scrape(engine).value("parallel_request_queue_count") == 3
+    assert scrape(engine).value("parallel_request_queue_sum") == 5003
+    assert scrape(engine).value("parallel_request_queue_bucket", le="4.0") == 2
+
+
+async def test_taken_names_are_those_that_no_custom_metric_can_have(start):
+    engine = await start(settings())
+    metrics = engine.metrics.of_model("m", None)
+    metrics.register("mine", "Of a model.")
+    taken = metrics.taken()
+    candidates = {"mine", "free", "python", *taken}
+    for name in candidates:
+        if name in taken:
+            with pytest.raises(ValueError, match="the server has a metric of that name already"):
+                metrics.register(name, "Of another.")
+        else:
+            metrics.register(name, "Of another.")
+    assert {"mine_sum", "python_info", SUCCESS, COUNT, "model_infer_request_duration"} <= taken
+    assert not {"mine", "free", "python"} & taken

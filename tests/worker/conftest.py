@@ -31,7 +31,7 @@ class Server:
 
     process: subprocess.Popen
     heartbeat: socket.socket
-    connection: Connection = attrs.field(init=False)
+    connection: Connection | None = attrs.field(default=None, init=False)
     news: list = attrs.field(factory=list)
     closed: asyncio.Event = attrs.field(factory=asyncio.Event)
     _ids: itertools.count = attrs.field(factory=lambda: itertools.count(1))
@@ -110,11 +110,12 @@ async def begin_worker():
     """Starts a worker that has been told nothing yet."""
     servers = []
 
-    async def begin(environ=None, **options):
-        (ours, theirs), (heartbeat, their_heartbeat) = socket.socketpair(), socket.socketpair()
+    async def begin(environ=None, frames=None, **options):
+        ours, theirs = frames or socket.socketpair()
+        heartbeat, their_heartbeat = socket.socketpair()
         fds = theirs.fileno(), their_heartbeat.fileno()
         clean = {name: value for name, value in os.environ.items() if "MLSERVER" not in name}
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: ASYNC220  # starting it takes no time
             [sys.executable, "-m", "mlserver_core.worker", *map(str, fds)],
             pass_fds=fds,
             env={**clean, **(environ or {})},
@@ -124,13 +125,15 @@ async def begin_worker():
         theirs.close()
         their_heartbeat.close()
         server = Server(process, heartbeat)
-        server.connection = Connection(ours, server.take, server.close)
+        if frames is None:  # else the test writes into the socket itself
+            server.connection = Connection(ours, server.take, server.close)
         servers.append(server)
         return server
 
     yield begin
     for server in servers:
-        server.connection.close()
+        if server.connection is not None:
+            server.connection.close()
         server.heartbeat.close()
         server.process.kill()
         server.process.wait()

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import asyncio
+import os
+
 import pytest
 
 from mlserver_core.errors import (
@@ -10,10 +13,12 @@ from mlserver_core.errors import (
     Unavailable,
 )
 from mlserver_core.executors.processes.frames import Kind
+from mlserver_core.types import InferenceRequest, RequestInput
 from mlserver_core.types.context import RequestContext
 
 MODEL = """
 import asyncio
+import logging
 import pathlib
 import threading
 
@@ -22,6 +27,7 @@ from mlserver_core.errors import MLServerError
 from mlserver_core.types import InferenceResponse, Parameters, ResponseOutput
 
 HERE = pathlib.Path(__file__).parent
+logger = logging.getLogger("mlserver")
 
 
 def answer(*data):
@@ -36,7 +42,6 @@ class Own(MLServerError):
 class Base(MLModel):
     def load(self):
         self.stages = []
-        self.open = threading.Event()
         return True
 
     def act(self, what):
@@ -68,13 +73,13 @@ class Model(Base):
     async def predict(self, payload):
         if payload.id == "wait":
             self.stages.append("begun")
-            (HERE / "begun").touch()
+            logger.info("begun")
             try:
                 await asyncio.Event().wait()
             finally:
                 self.stages.append(f"left {request_context().cancelled}")
         if payload.id == "ignore":
-            (HERE / "begun").touch()
+            logger.info("begun")
             try:
                 await asyncio.Event().wait()
             except asyncio.CancelledError:
@@ -86,29 +91,19 @@ class Threaded(Base):
     def predict(self, payload):
         if payload.id == "wait":
             self.stages.append("begun")
-            (HERE / "begun").touch()
-            while not (HERE / "open").exists():
-                pass
+            logger.info("begun")
+            (HERE / "gate").read_text()  # returns when somebody writes into it
             self.stages.append(f"left {request_context().cancelled}")
         return self.act(payload.id)
 """
 
 
 @pytest.fixture
-def begun(tmp_path):
-    """Waits until the model has begun to wait."""
-
-    async def wait():
-        while not (tmp_path / "m" / "begun").exists():
-            await asyncio_turn()
-
-    return wait
-
-
-async def asyncio_turn():
-    import asyncio
-
-    await asyncio.sleep(0)
+def gate(tmp_path):
+    """Lets plain code that waits go on."""
+    (tmp_path / "m").mkdir()
+    os.mkfifo(tmp_path / "m" / "gate")
+    return lambda: asyncio.to_thread((tmp_path / "m" / "gate").write_text, "open")
 
 
 async def stages(worker):
@@ -146,7 +141,7 @@ async def test_traceback_of_a_failure_is_in_the_log(start_worker, folder_model):
 async def test_answer_that_cannot_be_sent_is_an_error_that_says_where(start_worker, folder_model):
     worker = await start_worker()
     await worker.load(folder_model("m", MODEL))
-    with pytest.raises(RuntimeFailed, match="the model's answer cannot be sent.*lock.*got lock"):
+    with pytest.raises(RuntimeFailed, match=r"the model's answer cannot be sent.*lock.*got lock"):
         await worker.predict(1.0, id="unsendable")
     assert (await worker.predict(1.0, id="next")).id == "next"
 
@@ -164,11 +159,11 @@ async def test_context_of_a_request_is_known_to_the_model(start_worker, folder_m
     ]
 
 
-async def test_cancelled_call_ends_once_and_the_model_knows(start_worker, folder_model, begun):
+async def test_cancelled_call_ends_once_and_the_model_knows(start_worker, folder_model):
     worker = await start_worker()
     await worker.load(folder_model("m", MODEL))
     call = worker.begin_predict(1.0, id="wait")
-    await begun()
+    await worker.logged("begun")
     for _ in range(2):
         worker.connection.send(Kind.CANCEL, call, {"expired": False})
     ended = await worker.next(call)
@@ -187,41 +182,39 @@ async def test_call_that_is_cancelled_before_it_begins_ends_too(start_worker, fo
     assert await stages(worker) in ([], ["begun", "left True"])
 
 
-async def test_model_that_answers_all_the_same_is_heard(start_worker, folder_model, begun):
+async def test_model_that_answers_all_the_same_is_heard(start_worker, folder_model):
     worker = await start_worker()
     await worker.load(folder_model("m", MODEL))
     call = worker.begin_predict(1.0, id="ignore")
-    await begun()
+    await worker.logged("begun")
     worker.connection.send(Kind.CANCEL, call, {"expired": False})
     ended = await worker.next(call)
     assert (ended.kind, list(ended.body.outputs[0].data)) == (Kind.RESULT, ["all the same"])
 
 
-async def test_cancelled_call_of_plain_code_ends_when_that_does(
-    start_worker, folder_model, begun, tmp_path
-):
+async def test_cancelled_call_of_plain_code_ends_when_that_does(start_worker, folder_model, gate):
     worker = await start_worker()
     await worker.load(folder_model("m", MODEL, "models.Threaded", predict_threads=2))
     call = worker.begin_predict(1.0, id="wait")
-    await begun()
+    await worker.logged("begun")
     worker.connection.send(Kind.CANCEL, call, {"expired": False})
     assert await stages(worker) == ["begun"]
     assert worker._answers[call].empty()
-    (tmp_path / "m" / "open").touch()
+    await gate()
     assert (await worker.next(call)).body.code is ErrorCode.CANCELLED
     assert await stages(worker) == ["begun", "left True"]
 
 
 async def test_plain_code_that_waits_for_a_thread_is_never_begun_once_cancelled(
-    start_worker, folder_model, begun, tmp_path
+    start_worker, folder_model, gate
 ):
     worker = await start_worker()
     await worker.load(folder_model("m", MODEL, "models.Threaded"))
     busy, waiting = (worker.begin_predict(1.0, id="wait") for _ in range(2))
-    await begun()
+    await worker.logged("begun")
     worker.connection.send(Kind.CANCEL, waiting, {"expired": True})
     assert (await worker.next(waiting)).body.code is ErrorCode.CANCELLED
-    (tmp_path / "m" / "open").touch()
+    await gate()
     assert (await worker.next(busy)).kind is Kind.RESULT
     assert await stages(worker) == ["begun", "left False"]
 
@@ -309,8 +302,6 @@ async def state(worker):
 
 
 def request(number):
-    from mlserver_core.types import InferenceRequest, RequestInput
-
     tensor = RequestInput(name="n", shape=[1], datatype="INT64", data=[number])
     return InferenceRequest(id="r-1", inputs=[tensor])
 

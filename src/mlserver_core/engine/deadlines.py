@@ -93,6 +93,7 @@ class Deadlines:
             return task.result()
         context.cancelled = True
         self._leave(task)
+        await asyncio.wait([task], timeout=0)  # what waits for a thread is out of its queue then
         raise DeadlineExceeded(deadline.text)
 
     async def steps(

@@ -39,7 +39,7 @@ async def warm_up(parts: Surroundings, description: ModelDescription) -> None:
     """
     settings = parts.settings
     # The operator reads what went wrong, whatever a client may see of it.
-    parts = attrs.evolve(parts, failures=Failures(settings, detail=True))
+    parts = attrs.evolve(parts, failures=Failures(settings, detail=True), slots=0)
     for name, request in _read_requests(settings):
         context = RequestContext(transport="warmup", request_id=name)
         try:

@@ -40,7 +40,7 @@ class ModelMetrics:
         """
 
     def taken(self) -> Collection[str]:
-        """Names that no series of another custom metric can have, since they are there."""
+        """Names that no custom metric can have."""
         return ()
 
     def observe(self, name: str, description: str, value: SupportsFloat) -> None:

@@ -24,7 +24,7 @@ _LONGEST_EXEMPLAR = 128
 #: Requests in a queue.
 _QUEUE_BUCKETS = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 #: What Prometheus appends to the name of a metric for its series, by the metric's type.
-_SUFFIXES = {
+_SERIES = {
     "counter": ("_total", "_created"),
     "summary": ("_sum", "_count", "_created"),
     "histogram": ("_bucket", "_sum", "_count", "_created"),
@@ -139,13 +139,19 @@ class Metrics:
         self._outstanding.observe(calls)
 
     def taken(self) -> frozenset[str]:
-        """The names of all series and metrics, but for the names of custom metrics themselves,
-        which models may share.
+        """Names that no custom metric can have: those that are there, and those whose series
+        would have such a name. Of custom metrics only the names themselves are free, since
+        models may share them.
         """
         names: set[str] = set()
         for metric in self.registry.collect():
-            names.update(metric.name + suffix for suffix in _SUFFIXES.get(metric.type, ()))
-            names.add(metric.name)
+            names.update(metric.name + series for series in ("", *_SERIES.get(metric.type, ())))
+        names |= {
+            name.removesuffix(series)
+            for name in names
+            for series in _SERIES["histogram"]
+            if name.endswith(series)
+        }
         return frozenset(names - self._custom.keys())
 
     def observe_batch(self, labels: tuple[str, str], waiting: int, rows: int | None) -> None:

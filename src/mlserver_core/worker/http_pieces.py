@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Mapping
 from aiohttp import hdrs
 from aiohttp.abc import AbstractStreamWriter
 
-from mlserver_core.errors import RuntimeFailed
 from mlserver_core.executors.interfaces import HttpAnswer
 
 #: Headers of the connection that the worker has not: the server's has its own.
@@ -46,17 +45,8 @@ class Pieces(AbstractStreamWriter):
         self._muted = True
 
     async def write_headers(self, status_line: str, headers: Mapping[str, str]) -> None:
-        """Begins the answer.
-
-        Raises:
-            RuntimeFailed: it is to be a websocket.
-        """
+        """Begins the answer."""
         _, status, reason = status_line.split(" ", 2)
-        if status == "101":
-            raise RuntimeFailed(
-                "a websocket has to be answered in the server's own process: set "
-                '"parallel_workers": 0 in the model-settings.json'
-            )
         await self._put(
             HttpAnswer(status=int(status), reason=reason, headers=pairs(headers), body=None)
         )

@@ -13,6 +13,7 @@ from aiohttp.web_urldispatcher import MatchInfoError
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from mlserver_core.errors import RuntimeFailed
 from mlserver_core.executors.interfaces import HttpCall
 from mlserver_core.rest.keys import BODY
 
@@ -24,6 +25,18 @@ class _Protocol(BaseProtocol):
     #: Limits of the parts of a multipart body, as aiohttp has them by default.
     max_field_size = max_line_size = 8190
     max_headers = 128
+
+    @property
+    def transport(self) -> None:
+        """Is asked for by websockets, and by handlers."""
+        raise RuntimeFailed(
+            "what needs the client's connection itself, as a websocket does, works only where the "
+            'model lives in the server\'s process: set "parallel_workers": 0 for it'
+        )
+
+    @transport.setter
+    def transport(self, value: None) -> None:
+        """Has nothing to keep."""
 
 
 def make_request(call: HttpCall, writer: AbstractStreamWriter, app: web.Application) -> web.Request:
@@ -51,16 +64,14 @@ def make_request(call: HttpCall, writer: AbstractStreamWriter, app: web.Applicat
         chunked=False,
         url=_to_url(call.url),
     )
-    protocol = _Protocol(loop)
-    protocol._upgraded = True  # noqa: SLF001  # no parser is to be held up by a large body
-    body = StreamReader(protocol, limit=max(len(call.body), 1), loop=loop)
+    body = StreamReader(BaseProtocol(loop), limit=max(len(call.body), 1), loop=loop)
     if call.body:
         body.feed_data(call.body)
     body.feed_eof()
     request = web.Request(
         message,
         body,
-        cast("Any", protocol),
+        cast("Any", _Protocol(loop)),
         writer,
         cast("Any", asyncio.current_task()),
         loop,

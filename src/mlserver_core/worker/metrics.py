@@ -11,9 +11,6 @@ from mlserver_core.executors.processes.frames import Kind
 from mlserver_core.metrics.custom import ModelMetrics, check_name, refusal, to_float
 from mlserver_core.worker.sender import Sender
 
-#: What Prometheus appends to the name of a histogram for its series.
-_SERIES = ("", "_bucket", "_sum", "_count", "_created")
-
 
 @attrs.define(eq=False)
 class ShippedMetrics(ModelMetrics):
@@ -22,7 +19,7 @@ class ShippedMetrics(ModelMetrics):
     Attributes:
         sender: to the server.
         generation: of the model.
-        refused: names that the server has; no series of a custom metric can have one.
+        refused: names that no custom metric can have, since the server has such series.
     """
 
     sender: Sender
@@ -35,7 +32,7 @@ class ShippedMetrics(ModelMetrics):
         if name in self._known:
             return
         check_name(name)
-        if any(name + series in self.refused for series in _SERIES):
+        if name in self.refused:
             raise ValueError(refusal(name))
         self._known.add(name)
         self._post("register", name, description, 0.0)

@@ -35,6 +35,7 @@ class Worker:
     bytes_out: int = 0
     loaded: dict = attrs.field(factory=lambda: {1: True})
     culprit: Call | None = None
+    beats: int = 0
     sent: list = attrs.field(factory=list)
 
     def send(self, kind, call, body=None):
@@ -69,6 +70,13 @@ def lose(dispatcher, worker, culprit=None):
     dispatcher.workers.remove(worker)
     worker.culprit = culprit
     dispatcher.lose(worker, "killed by SIGKILL")
+    beat(dispatcher)
+
+
+def beat(dispatcher):
+    for worker in dispatcher.workers:
+        worker.beats += 1
+        dispatcher.note_beat(worker)
 
 
 async def test_a_call_goes_to_the_worker_with_the_fewest_calls():
@@ -193,6 +201,7 @@ async def test_the_calls_of_a_lost_worker_are_asked_again_one_at_a_time_in_anoth
     dispatcher.workers.append(second)
     lose(dispatcher, first)
     for call in calls:
+        beat(dispatcher)
         assert list(second.calls.values()) == [call]
         finish(dispatcher, call)
         assert await call.ended == "answer"
@@ -215,6 +224,7 @@ async def test_a_call_that_ends_two_workers_is_refused_and_those_beside_it_are_a
         await poison.ended
     assert "Request r has ended two workers" in caplog.text
     finish(dispatcher, beside)
+    beat(dispatcher)
     finish(dispatcher, bystander)
     assert await bystander.ended == "answer"
     with pytest.raises(Quarantined):
@@ -240,6 +250,7 @@ async def test_a_request_that_comes_again_after_it_ended_a_worker_is_asked_alone
         dispatcher.workers.append(worker)
         poison, other = make_call(6.6), make_call(1.0)
         dispatcher.place(poison)
+        beat(dispatcher)
         dispatcher.place(other)
         lose(dispatcher, worker)
         outcomes = await asyncio.gather(poison.ended, other.ended, return_exceptions=True)
@@ -260,6 +271,7 @@ async def test_what_succeeds_alone_is_suspected_no_more():
     dispatcher.workers.append(Worker())
     again = make_call(1.0)
     dispatcher.place(again)
+    beat(dispatcher)
     finish(dispatcher, again)
     assert not dispatcher.quarantine
 
@@ -323,6 +335,19 @@ async def test_a_worker_whose_model_is_not_ready_is_asked_only_where_no_other_is
     assert all(call.ended.done() or unready.asked(call) for call in calls) or unready.calls
 
 
+async def test_a_worker_that_has_not_shown_that_it_lives_gets_no_suspect():
+    first, second = Worker(), Worker()
+    dispatcher = make_dispatcher(first)
+    call = make_call()
+    dispatcher.place(call)
+    dispatcher.workers.append(second)
+    dispatcher.workers.remove(first)
+    dispatcher.lose(first, "killed by SIGKILL")
+    assert not second.calls  # it may have been killed as well
+    beat(dispatcher)
+    assert second.asked(call)
+
+
 class Calls(RuleBasedStateMachine):
     """Whatever happens to callers and workers, every call ends once and nothing is left."""
 
@@ -349,6 +374,7 @@ class Calls(RuleBasedStateMachine):
         self.workers.append(Worker())
         self.dispatcher.workers.append(self.workers[-1])
         self.run(self.dispatcher.pump)
+        self.run(beat, self.dispatcher)
 
     @rule(value=st.integers(0, 5), idempotent=st.booleans())
     def ask(self, value, idempotent):
@@ -358,6 +384,7 @@ class Calls(RuleBasedStateMachine):
                 self.dispatcher.place(call)
             except (Unavailable, Quarantined):
                 return
+            beat(self.dispatcher)
             self.calls.append(call)
 
         self.run(place)
@@ -369,6 +396,7 @@ class Calls(RuleBasedStateMachine):
         call = data.draw(st.sampled_from(list(worker.calls.values())))
         waited = not call.ended.done()
         self.run(finish, self.dispatcher, call, call)
+        self.run(beat, self.dispatcher)
         if waited:
             assert call.ended.result() is call
 
@@ -393,6 +421,7 @@ class Calls(RuleBasedStateMachine):
         def give_up():
             call.ended.cancel()
             self.dispatcher.give_up(call, expired=False)
+            beat(self.dispatcher)
 
         self.run(give_up)
 
@@ -421,6 +450,7 @@ class Calls(RuleBasedStateMachine):
         while any(worker.calls for worker in self.workers):
             worker = next(each for each in self.workers if each.calls)
             self.run(finish, self.dispatcher, next(iter(worker.calls.values())))
+            self.run(beat, self.dispatcher)
         assert all(call.ended.done() for call in self.calls)
         for call in self.calls:
             if not call.ended.cancelled():

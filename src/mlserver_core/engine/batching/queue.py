@@ -42,7 +42,7 @@ class Member:
         """Tells the caller that it is too late."""
         deadline, start_by = self.context.deadline, self.context.start_by
         if deadline is None or (start_by is not None and start_by < deadline):
-            text = "the request waited longer for the model than queue_timeout allows"
+            text = "the request waited more than queue_timeout for the model"
         else:
             text = "the deadline of the request was over before the model could begin"
         if not self.answer.done():

@@ -53,6 +53,8 @@ class Dispatcher:
     #: that is to blame is found and no other is blamed with it.
     _suspects: deque[Call] = attrs.field(factory=deque, init=False)
     _isolated: tuple[Call, WorkerProcess] | None = attrs.field(default=None, init=False)
+    #: Signs of life that the worker of ``_isolated`` had given when it was chosen.
+    _beats: int = attrs.field(default=0, init=False)
 
     def can_serve(self, generation: int) -> bool:
         """Is there a worker that has this load of a model?"""
@@ -118,6 +120,11 @@ class Dispatcher:
             self.quarantine.clear(call.generation, call.request)
         self.pump()
 
+    def note_beat(self, worker: WorkerProcess) -> None:
+        """A worker has given a sign of life."""
+        if self._isolated is not None and self._isolated[1] is worker:
+            self._isolate()
+
     def lose(self, worker: WorkerProcess, reason: str) -> None:
         """A worker has ended: asks others for what it had not answered.
 
@@ -158,12 +165,17 @@ class Dispatcher:
                 self._try_send(call, worker)
 
     def _isolate(self) -> None:
-        """Asks the next suspect, in a worker that does nothing else meanwhile."""
+        """Asks the next suspect, in a worker that does nothing else meanwhile.
+
+        The worker has to give a sign of life before: one that was killed together with the first
+        and has not been missed yet would be held against the call.
+        """
         if self._isolated is None:
             self._isolated = self._next_isolated()
+            self._beats = self._isolated[1].beats if self._isolated is not None else 0
         if self._isolated is not None:
             call, worker = self._isolated
-            if not worker.calls:
+            if not worker.calls and worker.beats > self._beats:
                 self._try_send(call, worker)
 
     def _next_isolated(self) -> tuple[Call, WorkerProcess] | None:

@@ -137,8 +137,9 @@ class ProcessesExecutor:
             return await call.ended
         except asyncio.CancelledError:
             self.pool.dispatcher.give_up(call, expired=call.expired)
-            if call.expired and self.timeout is not None:
-                # What began just before its time was up gets as long again.
-                loop = asyncio.get_running_loop()
-                loop.call_later(self.timeout, self.pool.end_stuck, call, self.timeout)
+            if call.expired and self.timeout is not None and call.worker is not None:
+                # What began just before its time was up gets as long again. The timer is to know
+                # no more than its id: it would keep the tensors all that time.
+                stuck = call.worker, call.id, self.timeout
+                asyncio.get_running_loop().call_later(self.timeout, self.pool.end_stuck, *stuck)
             raise

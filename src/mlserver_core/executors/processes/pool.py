@@ -56,7 +56,14 @@ class Pool:
 
     def __attrs_post_init__(self) -> None:
         self.dispatcher = Dispatcher(self._note_sent)
-        self.supervisor = Supervisor(self.size, self.settings, self._take, self._begin, self._lose)
+        self.supervisor = Supervisor(
+            self.size,
+            self.settings,
+            on_frame=self._take,
+            on_beat=self.dispatcher.note_beat,
+            on_begun=self._begin,
+            on_lost=self._lose,
+        )
 
     def start(self) -> None:
         """Begins to start the workers, in the background."""
@@ -123,15 +130,16 @@ class Pool:
         ):
             await self.supervisor.changes.wait()
 
-    def end_stuck(self, call: Call, seconds: float) -> None:
+    def end_stuck(self, worker: WorkerProcess, id: int, seconds: float) -> None:
         """Ends the worker that is still at a call long after its time was up.
 
         Args:
-            call: nobody waits for it any more.
+            worker: that was asked.
+            id: of the call; nobody waits for it any more.
             seconds: what it was allowed.
         """
-        worker = call.worker
-        if worker is None or call.id not in worker.calls or worker.culprit is not None:
+        call = worker.calls.get(id)
+        if call is None or worker.culprit is not None:
             return
         name = self._known[call.generation].name
         request = call.context.request_id if call.context is not None else None
@@ -257,9 +265,12 @@ class Pool:
         elif kind is Kind.LOG:
             logs.emit(frame.body)
         elif kind is Kind.METRICS:
-            generation = self._known.get(frame.body["generation"])
-            if generation is not None:
-                generation.count(frame.body)
+            self._count(frame.body)
+
+    def _count(self, body: dict[str, Any]) -> None:
+        generation = self._known.get(body["generation"])
+        if generation is not None:
+            generation.count(body)
 
     def _note_sent(self, call: Call) -> None:
         generation = self._known.get(call.generation)

@@ -40,6 +40,7 @@ class WorkerProcess:
     Attributes:
         number: names it in the log, together with the process id.
         on_frame: is told of each frame that comes from it.
+        on_beat: is told of each sign of life.
         calls: what it was asked and has not finished, by id.
         bytes_out: bytes of their tensors.
         tasks: what else it is doing for the pool, such as loading a model, by id.
@@ -48,10 +49,12 @@ class WorkerProcess:
         greeted: it has started, and takes models.
         reason: what it is being ended for; None while nothing is known against it.
         culprit: the call that it is being ended for, if it is one.
+        beats: signs of life that have come.
     """
 
     number: int
     on_frame: Callable[[WorkerProcess, Frame], None]
+    on_beat: Callable[[WorkerProcess], None]
     calls: dict[int, Call] = attrs.field(factory=dict, init=False)
     bytes_out: int = attrs.field(default=0, init=False)
     tasks: dict[int, Call] = attrs.field(factory=dict, init=False)
@@ -60,12 +63,12 @@ class WorkerProcess:
     greeted: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
     reason: str | None = attrs.field(default=None, init=False)
     culprit: Call | None = attrs.field(default=None, init=False)
+    beats: int = attrs.field(default=0, init=False)
     _process: asyncio.subprocess.Process | None = attrs.field(default=None, init=False)
     _connection: Connection | None = attrs.field(default=None, init=False)
     _heart: socket.socket | None = attrs.field(default=None, init=False)
     _closed: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
     _missed: int = attrs.field(default=0, init=False)
-    _beaten: bool = attrs.field(default=False, init=False)
 
     def __str__(self) -> str:
         return f"worker {self.number} (pid {self.pid})"
@@ -126,7 +129,7 @@ class WorkerProcess:
         itself stopped for a while does not blame its workers.
         """
         self._missed += 1
-        limit = most_missed if self._beaten else max(most_missed, _FIRST_BEAT)
+        limit = most_missed if self.beats else max(most_missed, _FIRST_BEAT)
         if self._missed > limit:
             self.kill(f"gave no sign of life for {most_missed:g} seconds")
 
@@ -181,7 +184,9 @@ class WorkerProcess:
         assert self._heart is not None  # noqa: S101  # its reader is removed first
         with contextlib.suppress(BlockingIOError):
             if self._heart.recv(4096):
-                self._missed, self._beaten = 0, True
+                self._missed = 0
+                self.beats += 1
+                self.on_beat(self)
             else:
                 asyncio.get_running_loop().remove_reader(self._heart.fileno())
 

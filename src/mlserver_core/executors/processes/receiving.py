@@ -28,7 +28,7 @@ _MOST_DESCRIPTORS = 64
 _INT = array.array("i").itemsize
 _ANCILLARY = socket.CMSG_SPACE(_MOST_DESCRIPTORS * _INT)
 # Plain integers: flags of the standard library are combined in Python, for microseconds each time.
-#: Linux can close them in children from the first moment on.
+#: Linux can close descriptors in children from the first moment on.
 _FLAGS = int(getattr(socket, "MSG_CMSG_CLOEXEC", 0))
 _LOST = int(socket.MSG_CTRUNC)
 #: What ``unpack`` raises for bytes that it cannot make a value of.

@@ -35,6 +35,7 @@ class Supervisor:
         size: how many.
         settings: of the server.
         on_frame: is told of each frame of a worker.
+        on_beat: is told of each sign of life of a worker.
         on_begun: is told of each worker that can take models.
         on_lost: is told of each that has ended, and why; it may never have begun.
         changes: whatever happens to a worker is noted here.
@@ -45,6 +46,7 @@ class Supervisor:
     size: int
     settings: Settings
     on_frame: Callable[[WorkerProcess, Frame], None]
+    on_beat: Callable[[WorkerProcess], None]
     on_begun: Callable[[WorkerProcess], None]
     on_lost: Callable[[WorkerProcess, str], None]
     changes: Changes = attrs.field(factory=Changes, init=False)
@@ -90,7 +92,7 @@ class Supervisor:
         failures = 0
         while not self._stopping.is_set():
             started = loop.time()
-            worker = WorkerProcess(number, self.on_frame)
+            worker = WorkerProcess(number, self.on_frame, self.on_beat)
             reason = await self._live(worker)
             if not self._stopping.is_set():
                 failures = 1 if loop.time() - started > _STABLE else failures + 1
