@@ -85,7 +85,7 @@ def names(payload):
 class Model(MLModel):
     async def load(self):
         note(f"loading-{os.getpid()}")
-        while (HERE / "hold").exists():
+        while (HERE / "hold").exists():  # noqa: ASYNC110  # it is written by another process
             await asyncio.sleep(0.01)
         how = told(self).get("load")
         if how == "ends":
@@ -123,7 +123,7 @@ class Looped(Model):
         if how == "wait":
             note(began)
             try:
-                while not (HERE / go).exists():
+                while not (HERE / go).exists():  # noqa: ASYNC110  # as above
                     await asyncio.sleep(0.01)
             except asyncio.CancelledError:
                 note(left)
@@ -131,7 +131,7 @@ class Looped(Model):
         elif how == "hang":
             note(began)
             while not (HERE / go).exists():
-                time.sleep(0.01)
+                time.sleep(0.01)  # noqa: ASYNC251  # it holds up the event loop
         else:
             WAYS[how]()
         return answer(self, payload)

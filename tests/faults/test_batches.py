@@ -1,4 +1,4 @@
-"""Requests that are asked together, of which one ends the worker, or some are left by their clients."""
+"""Requests that are asked together: one ends the worker, or some are left by their clients."""
 
 from __future__ import annotations
 
