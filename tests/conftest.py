@@ -187,8 +187,8 @@ def module_server() -> Iterator[Callable[..., ServerProcess]]:
     """Starts servers that the tests of one module share."""
     servers: list[ServerProcess] = []
 
-    def start(folder: Path) -> ServerProcess:
-        servers.append(start_server(folder))
+    def start(folder: Path, **environ: str) -> ServerProcess:
+        servers.append(start_server(folder, **environ))
         return servers[-1]
 
     yield start

@@ -120,6 +120,7 @@ class LiveModel:
                 for handler in description.handlers
             ),
             available=remote.available if remote else lambda: True,
+            reason=remote.reason if remote else lambda: "",
         )
         if not description.predicts and not streams and remote is None:
             logger.warning(

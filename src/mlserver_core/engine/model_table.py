@@ -32,6 +32,7 @@ class Serving:
         exchange: runs a custom handler of a model in another process; None for one in this.
         routes: its custom handlers.
         available: could it be asked right now? False while no process that has it is there.
+        reason: why it could not; may be empty.
         in_flight: what it is answering.
     """
 
@@ -43,6 +44,7 @@ class Serving:
     exchange: Callable[..., AsyncGenerator[HttpAnswer | bytes, None]] | None = None
     routes: tuple[Route, ...] = ()
     available: Callable[[], bool] = lambda: True
+    reason: Callable[[], str] = lambda: ""
     in_flight: InFlight = attrs.field(factory=InFlight)
 
 

@@ -63,7 +63,12 @@ def compose(parts: Surroundings, middlewares: Sequence[Middleware]) -> Infer:
             sealed.parameters.headers = None  # parameters handed back are no headers to send
         return sealed
 
-    infer = batched(run, settings, parts.context.metrics, parts.slots)
+    infer: Infer = run
+    if isinstance(executor, RemoteExecutor):
+        alone = executor.must_be_alone
+        infer = batched(run, settings, parts.context.metrics, parts.slots, alone)
+    else:
+        infer = batched(run, settings, parts.context.metrics, parts.slots)
     for middleware in reversed(middlewares):
         infer = middleware(infer)
     return infer

@@ -55,14 +55,16 @@ async def find_model(repository: Repository | None, name: str) -> Listing:
 
 
 def _to_item(entry: ModelEntry) -> RepositoryIndexResponseItem:
-    state = entry.state
+    state, reason = entry.state, entry.reason
+    if entry.serving is not None and not entry.serving.available():
+        reason = entry.serving.reason()
     if state is State.READY and not entry.ready:  # the runtime says so of itself
         state = State.UNAVAILABLE
     return RepositoryIndexResponseItem(
         name=entry.settings.name,
         version=entry.settings.version,
         state=state,
-        reason=cut_paths(entry.reason),
+        reason=cut_paths(reason),
     )
 
 

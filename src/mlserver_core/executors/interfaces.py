@@ -8,7 +8,7 @@ from typing import Any, Protocol, SupportsFloat, runtime_checkable
 import attrs
 
 from mlserver_core.settings import ModelSettings
-from mlserver_core.types import MetadataTensor
+from mlserver_core.types import InferenceRequest, MetadataTensor
 
 
 class RunnableModel(Protocol):
@@ -191,8 +191,14 @@ class RemoteExecutor(Executor, Protocol):
     def available(self) -> bool:
         """Could the model be asked right now? False while no process that has it is there."""
 
+    def reason(self) -> str:
+        """Why it could not be asked right now, for the operator; may be empty."""
+
     def model_ready(self) -> bool:
         """Does the model say of itself that it is ready?"""
+
+    def must_be_alone(self, request: InferenceRequest) -> bool:
+        """Is the request not to be merged with others, since it may be what has ended a process?"""
 
     def exchange(self, handler: str, call: HttpCall) -> AsyncGenerator[HttpAnswer | bytes, None]:
         """Runs a custom handler: yields one ``HttpAnswer``, and then the pieces of its body if

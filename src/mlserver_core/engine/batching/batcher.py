@@ -25,7 +25,13 @@ from mlserver_core.types.context import BatchedRequest, RequestContext
 logger = logging.getLogger("mlserver")
 
 
-def batched(infer: Infer, settings: ModelSettings, metrics: ModelMetrics, slots: int) -> Infer:
+def batched(
+    infer: Infer,
+    settings: ModelSettings,
+    metrics: ModelMetrics,
+    slots: int,
+    must_be_alone: Callable[[InferenceRequest], bool] = lambda _: False,
+) -> Infer:
     """``infer`` with requests merged in front of it, if the settings of the model say so.
 
     Args:
@@ -33,6 +39,7 @@ def batched(infer: Infer, settings: ModelSettings, metrics: ModelMetrics, slots:
         settings: of the model.
         metrics: of the model.
         slots: how many calls the model can work on at once; 0 when nothing may be merged here.
+        must_be_alone: is a request not to be merged with others?
     """
     size, seconds = settings.max_batch_size, settings.max_batch_time
     if slots == 0 or (size <= 1 and seconds == 0):
@@ -49,7 +56,9 @@ def batched(infer: Infer, settings: ModelSettings, metrics: ModelMetrics, slots:
             lacking,
         )
         return infer
-    return Batcher(infer=infer, settings=settings, metrics=metrics, slots=slots).infer
+    return Batcher(
+        infer=infer, settings=settings, metrics=metrics, slots=slots, must_be_alone=must_be_alone
+    ).infer
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -64,6 +73,7 @@ class Batcher:
         settings: of the model.
         metrics: of the model.
         slots: how many calls the model can work on at once.
+        must_be_alone: is a request not to be merged with others?
         clock: gives the seconds in which deadlines are.
         running: calls that are under way.
     """
@@ -71,6 +81,7 @@ class Batcher:
     settings: ModelSettings
     metrics: ModelMetrics = attrs.field(factory=ModelMetrics)
     slots: int = 1
+    must_be_alone: Callable[[InferenceRequest], bool] = lambda _: False
     clock: Callable[[], float] = time.monotonic
     running: int = attrs.field(default=0, init=False)
     _infer: Infer
@@ -90,7 +101,8 @@ class Batcher:
             MLServerError: as the model's own answer to this request; DeadlineExceeded where it
                 has waited too long to be asked.
         """
-        part = None if self._has_free_slot() else to_part(request)
+        alone = self._has_free_slot() or self.must_be_alone(request)
+        part = None if alone else to_part(request)
         if part is None or part.rows >= self.settings.max_batch_size:
             self.metrics.observe_batch(waiting=self.waiting + 1, rows=count_rows(request))
             self.running += 1

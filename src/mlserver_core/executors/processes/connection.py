@@ -133,7 +133,7 @@ class Connection:
             more = self._reader.receive()
             while not self._closed and (frame := self._reader.next_frame()) is not None:
                 self._deliver(frame)
-        except (OSError, BrokenFrame) as error:
+        except (OSError, BrokenFrame, MemoryError) as error:  # the frame is lost with its memory
             self.close(self._broken or error)
             return
         if not more:

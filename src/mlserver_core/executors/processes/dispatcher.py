@@ -139,7 +139,9 @@ class Dispatcher:
                 self._suspects.appendleft(call)
         calls, worker.calls = list(worker.calls.values()), {}
         for call in calls:
-            self._lose_call(call, reason, suspect=worker.culprit in (None, call))
+            # Where code held up the event loop, whatever was too late may be what held it up.
+            suspect = worker.culprit in (None, call) or call.ended.done()
+            self._lose_call(call, reason, suspect=suspect)
         self.refuse_unservable()
         self.pump()
 

@@ -15,8 +15,10 @@ from mlserver_core.executors.processes.calls import Call, size_of
 from mlserver_core.executors.processes.frames import Kind
 from mlserver_core.executors.processes.generation import Generation
 from mlserver_core.executors.processes.pool import Pool
+from mlserver_core.executors.processes.quarantine import Verdict
 from mlserver_core.executors.processes.streams import Stream
 from mlserver_core.settings import ModelSettings
+from mlserver_core.types import InferenceRequest
 from mlserver_core.types.context import RequestContext, request_context
 
 
@@ -78,12 +80,25 @@ class ProcessesExecutor:
             self._generation.number
         )
 
+    def reason(self) -> str:
+        """Why no worker has the model; empty while one has it."""
+        if self._generation is None or self.available():
+            return ""
+        return self._generation.failure or "no worker process is there just now"
+
     def model_ready(self) -> bool:
         """Is the model of at least one worker ready?"""
         if self._generation is None:
             return False
         number = self._generation.number
         return any(each.loaded.get(number, False) for each in self.pool.dispatcher.workers)
+
+    def must_be_alone(self, request: InferenceRequest) -> bool:
+        """Was the request in a worker that has ended, and has not been answered since?"""
+        if self._generation is None:
+            return False
+        quarantine = self.pool.dispatcher.quarantine
+        return quarantine.verdict(self._generation.number, request) is not Verdict.CLEAR
 
     async def idle(self) -> None:
         """Returns when no worker has anything to do for the model."""

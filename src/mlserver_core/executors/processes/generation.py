@@ -1,25 +1,51 @@
-"""One load of one model."""
+"""One load of one model, in however many workers."""
 
 from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
 
 import attrs
 
 from mlserver_core.executors.interfaces import ModelSource
 
+logger = logging.getLogger("mlserver.parallel")
 
-@attrs.frozen(kw_only=True, eq=False)
+
+@attrs.define(kw_only=True, eq=False)
 class Generation:
     """One load of one model.
 
     Attributes:
         number: names it in frames.
         source: what is loaded.
+        failure: why the worker that was last asked for it has it not; empty where it has.
     """
 
     number: int
     source: ModelSource
+    failure: str = ""
 
     @property
     def name(self) -> str:
         """The model's name."""
         return self.source.settings.name
+
+    def count(self, body: Mapping[str, Any]) -> None:
+        """Takes what the model's code counts in a worker; logs what cannot be counted.
+
+        Args:
+            body: of a frame METRICS.
+        """
+        metrics = self.source.metrics
+        if metrics is None:
+            return
+        name, description = body["name"], body["description"]
+        try:
+            if body["op"] == "register":
+                metrics.register(name, description)
+            else:
+                metrics.observe(name, description, body["value"])
+        except (ValueError, TypeError) as error:
+            logger.warning("Model %r: %s", self.name, error)

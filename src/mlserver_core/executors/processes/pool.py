@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 from collections.abc import Coroutine, Sequence
@@ -27,6 +28,10 @@ logger = logging.getLogger("mlserver.parallel")
 _MOST_FAILURES = 3
 
 
+class _LostBeside(WorkerLost):
+    """The worker has ended while it loaded other models too, any of which may be to blame."""
+
+
 @attrs.define(eq=False)
 class Pool:
     """Has workers load and unload models, and takes what they send.
@@ -46,6 +51,7 @@ class Pool:
     #: What every worker is to have, also one that is started later: loads that have succeeded.
     _serving: dict[int, Generation] = attrs.field(factory=dict, init=False)
     _numbers: itertools.count[int] = attrs.field(factory=lambda: itertools.count(1), init=False)
+    _alone: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
     _tasks: set[asyncio.Task[Any]] = attrs.field(factory=set, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -67,11 +73,20 @@ class Pool:
         """Loads a model in every worker; where it fails in one of them, none has it.
 
         Where workers serve already one goes first, since a model may end the process that loads
-        it.
+        it. One that was lost with models that were loaded beside it is loaded again alone.
 
         Raises:
             ModelLoadError: says why.
         """
+        with contextlib.suppress(_LostBeside):
+            return await self._load(source)
+        async with self._alone:
+            try:
+                return await self._load(source)
+            except _LostBeside as error:
+                raise ModelLoadError(source.settings.name, error.message) from None
+
+    async def _load(self, source: ModelSource) -> tuple[Generation, ModelDescription]:
         generation = Generation(number=next(self._numbers), source=source)
         self._known[generation.number] = generation
         try:
@@ -124,7 +139,7 @@ class Pool:
             seconds: what it was allowed.
         """
         call = worker.calls.get(id)
-        if call is None:
+        if call is None or worker.culprit is not None:
             return
         name = self._known[call.generation].name
         request = call.context.request_id if call.context is not None else None
@@ -166,8 +181,10 @@ class Pool:
     def _lose(self, worker: WorkerProcess, reason: str) -> None:
         if worker in self.dispatcher.workers:
             self.dispatcher.workers.remove(worker)
+        loads = sum(task.kind is Kind.LOAD for task in worker.tasks.values())
+        lost = WorkerLost if loads < 2 else _LostBeside
         for task in worker.tasks.values():
-            task.fail(WorkerLost(f"the worker has ended ({reason})"))
+            task.fail(lost(f"the worker has ended ({reason})"))
         self.dispatcher.lose(worker, reason)
 
     async def _bring_up(self, worker: WorkerProcess, generation: Generation) -> None:
@@ -176,7 +193,8 @@ class Pool:
         while generation.number in self._serving and worker in self.dispatcher.workers:
             try:
                 await self._load_in(worker, generation)
-            except ModelLoadError as error:
+            except (ModelLoadError, _LostBeside) as error:
+                generation.failure = error.message
                 failures += 1
                 delay = delay_after(failures)
                 if worker in self.dispatcher.workers:
@@ -196,8 +214,11 @@ class Pool:
         }
         try:
             description: ModelDescription = await self._ask(worker, Kind.LOAD, number, body)
+        except _LostBeside:
+            raise
         except WorkerLost as error:
             raise ModelLoadError(generation.name, str(error)) from None
+        generation.failure = ""
         if number in worker.asked:
             worker.loaded.setdefault(number, True)
             self.dispatcher.pump()
@@ -248,17 +269,8 @@ class Pool:
 
     def _count(self, body: dict[str, Any]) -> None:
         generation = self._known.get(body["generation"])
-        metrics = None if generation is None else generation.source.metrics
-        if generation is None or metrics is None:
-            return
-        name, description = body["name"], body["description"]
-        try:
-            if body["op"] == "register":
-                metrics.register(name, description)
-            else:
-                metrics.observe(name, description, body["value"])
-        except (ValueError, TypeError) as error:
-            logger.warning("Model %r: %s", generation.name, error)
+        if generation is not None:
+            generation.count(body)
 
     def _note_sent(self, call: Call) -> None:
         generation = self._known.get(call.generation)

@@ -1,0 +1,44 @@
+"""A worker for which there is no memory left."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+ROWS = 2**22
+
+
+def large(server, how="double", model="threaded"):
+    """Asks with 32 MB, as a client that sends tensors in binary."""
+    return server.ask_binary(how, model, struct.pack(f"<{ROWS}d", *[1.0] * ROWS))
+
+
+@pytest.mark.parametrize("model", ["threaded", "looped"])
+def test_a_predict_that_asks_for_too_much_memory_is_answered_an_error(begin, traffic, model):
+    server = begin(workers=1)
+    pids = server.pids()
+    with traffic(server) as load:
+        for _ in range(3):
+            answer = server.ask("allocate", model)
+            assert (answer.outcome, "Unable to allocate" in answer.text) == ("failed", True)
+        load.wait_for_answers()
+    load.check()
+    assert server.pids() == pids
+    server.check_whole()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_worker_that_has_no_memory_to_read_a_request_is_replaced(begin, traffic, until, workers):
+    server = begin(workers)
+    with traffic(server) as load:
+        limited = int(server.ask("limit").text)
+        outcomes = []
+        while limited in server.pids():
+            outcomes.append(large(server))
+        server.process.wait_for(f"(pid {limited}) has ended")
+        assert set(outcomes) <= ({"ok"} if workers == 2 else {"ok", "unavailable"})
+        until(lambda: large(server) == "ok")
+        load.wait_for_answers()
+    load.check("unavailable")
+    server.check_whole()
