@@ -153,6 +153,8 @@ class Looped(Model):
                 how, began, go, left = names(payload)
                 stack.callback(note, left)
                 note(began)
+                while how == "hang" and not (HERE / go).exists():
+                    time.sleep(0.01)  # noqa: ASYNC251  # it holds up the event loop
                 while how == "flow" and not (HERE / go).exists():
                     yield answer(self, payload)
                     await asyncio.sleep(0)

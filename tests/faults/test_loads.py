@@ -148,6 +148,7 @@ def test_the_models_of_a_pool_of_their_own_share_its_workers_and_end_them(begin,
     server = begin(2, write=False, parallel_workers=1)
     assert server.ask(model="one").text == server.ask(model="two").text != server.ask().text
     for name in ("one", "two"):
+        assert server.ask(model=name).outcome == "ok"
         assert server.post(f"/v2/repository/models/{name}/unload")[0] == 200
     until(lambda: len(server.pids()) == 1)
     assert server.ready()
