@@ -28,6 +28,7 @@ def hold():
 
 class Blocks(MLModel):
     async def predict(self, payload):
+        print("ENTERED", flush=True)
         hold()  # of Blocks
         return InferenceResponse(outputs=[])
 
@@ -152,6 +153,19 @@ def test_process_that_was_stopped_raises_no_alarm(start):
             assert answer.status == 200
     assert server.stop() == 0
     assert [line for line in server.lines if "blocked" in line] == []
+
+
+def test_time_for_which_the_process_was_stopped_does_not_count(start, tmp_path):
+    server = start("Blocks", "--set", "loop_lag_warning=2")
+    with asked(server):
+        server.wait_for("ENTERED")
+        server.process.send_signal(signal.SIGSTOP)
+        time.sleep(3)
+        server.process.send_signal(signal.SIGCONT)
+        time.sleep(0.3)  # in which the watchdog looks, and the loop still stands
+        (tmp_path / "go").touch()
+    assert server.stop() == 0
+    assert not any("blocked" in line for line in server.lines)
 
 
 def threads():
