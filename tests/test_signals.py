@@ -222,7 +222,7 @@ def test_second_signal_does_not_wait_for_code_that_cannot_be_stopped(
 
 
 def test_second_signal_ends_a_process_whose_loop_is_blocked(start, background):
-    server = start("Blocking", "loop_lag_warning=0.1")
+    server = start("Blocking", "loop_lag_warning=0.1", "parallel_workers=0")
     asked = background(fetch, server, INFER, REQUEST)
     server.wait_for("has blocked the event loop")
     server.process.send_signal(signal.SIGTERM)  # which nobody can see to
@@ -242,7 +242,7 @@ def test_second_signal_does_not_wait_for_an_unload(start):
 
 
 def test_model_that_does_not_let_itself_be_cancelled_holds_up_no_end(start, background):
-    server = start("Stubborn", "shutdown_grace_period=0.1")
+    server = start("Stubborn", "shutdown_grace_period=0.1", "parallel_workers=0")
     asked = background(fetch, server, INFER, REQUEST)
     server.wait_for("ENTERED")
     assert server.stop() == 0

@@ -28,6 +28,7 @@ def hold():
 
 class Blocks(MLModel):
     async def predict(self, payload):
+        print("ENTERED", flush=True)
         hold()  # of Blocks
         return InferenceResponse(outputs=[])
 
@@ -143,13 +144,26 @@ def test_server_answers_while_a_plain_predict_works(start, tmp_path):
 
 
 def test_process_that_was_stopped_raises_no_alarm(start):
-    server = start("Blocks", "--set", "loop_lag_warning=0.2")
+    server = start("Blocks", "--set", "loop_lag_warning=0.5")
     for _ in range(3):
         server.process.send_signal(signal.SIGSTOP)
         time.sleep(1)
         server.process.send_signal(signal.SIGCONT)
         with urllib.request.urlopen(server.url + "/v2/health/live", timeout=LONG) as answer:
             assert answer.status == 200
+    assert server.stop() == 0
+    assert [line for line in server.lines if "blocked" in line] == []
+
+
+def test_time_for_which_the_process_was_stopped_does_not_count(start, tmp_path):
+    server = start("Blocks", "--set", "loop_lag_warning=2")
+    with asked(server):
+        server.wait_for("ENTERED")
+        server.process.send_signal(signal.SIGSTOP)
+        time.sleep(3)
+        server.process.send_signal(signal.SIGCONT)
+        time.sleep(0.3)  # in which the watchdog looks, and the loop still stands
+        (tmp_path / "go").touch()
     assert server.stop() == 0
     assert not any("blocked" in line for line in server.lines)
 
