@@ -440,6 +440,22 @@ async def test_later_steps_of_a_plain_stream_do_not_count_as_waiting(start, scen
         assert len([each async for each in responses]) == 3
 
 
+async def test_later_requests_of_a_stream_do_not_count_as_waiting(start, scene):
+    engine = await start(model(waiting(scene), queue_timeout=SOON))
+    context, limits = RequestContext(), []
+    scene.open.set()
+
+    async def two():
+        for _ in range(2):
+            limits.append(context.start_by)
+            yield request()
+
+    async with aclosing(engine.infer_stream("m", None, two(), context)) as responses:
+        assert len([each async for each in responses]) == 2
+    assert limits[0] is not None
+    assert limits[1] is None
+
+
 async def test_request_whose_deadline_passes_in_the_queue_never_runs(start, scene):
     engine = await start(model(plain(scene)))
     first = asyncio.ensure_future(engine.infer("m", None, request("1"), RequestContext()))
