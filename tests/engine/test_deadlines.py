@@ -158,11 +158,12 @@ def test_nobody_is_told_before_the_time(is_stream):
 
     async def early(deadlines, seconds):
         deadline = Deadline(time.monotonic() + seconds, "late")
+        if is_stream:
+            work = anext(deadlines.steps(items(), RequestContext(), deadline))
+        else:
+            work = deadlines.finish(wait(), RequestContext(), deadline)
         with pytest.raises(DeadlineExceeded):
-            if is_stream:
-                await anext(deadlines.steps(items(), RequestContext(), deadline))
-            else:
-                await deadlines.finish(wait(), RequestContext(), deadline)
+            await work
         return deadline.left()
 
     async def try_many():
