@@ -23,6 +23,7 @@ from mlserver_core.grpc.client import (
 )
 from mlserver_core.hooks.builtin import BUILTIN_PLUGINS
 from mlserver_core.hooks.manager import PluginManager
+from mlserver_core.repositories.interfaces import Listing
 from mlserver_core.types import InferenceRequest, InferenceResponse, ResponseOutput
 from mlserver_core.types.context import RequestContext
 
@@ -263,6 +264,38 @@ async def test_stop_while_a_model_loads_ends_start(make):
         gate.open.set()
         await asyncio.wait([running])
     assert not any(item.state == "READY" for item in await server.engine.index())
+
+
+@pytest.mark.parametrize("stage", ["listing", "listening"])
+async def test_stop_before_models_load_ends_start_and_leaves_nothing_open(make, stage):
+    gate = Gate()
+
+    class Repository:
+        async def list(self):
+            if stage == "listing":
+                await gate.wait()
+            return Listing((model(),))
+
+    class Late(Bell):
+        @hookimpl
+        def mlserver_register_repositories(self, registry):
+            registry.add("late", lambda root, strict: Repository())
+
+        async def start(self):
+            if stage == "listening":
+                await gate.wait()
+
+    plugins = built_in()
+    plugins.register("late", Late())
+    settings = {"load_models_at_startup": True, "model_repository_root": "late://"}
+    server = make(plugins=plugins, **settings)
+    running = asyncio.ensure_future(server.start())
+    await gate.entered.wait()
+    stopping = asyncio.ensure_future(server.stop())
+    await asyncio.wait([stopping], timeout=0.1)
+    gate.open.set()
+    await asyncio.wait_for(asyncio.gather(running, stopping), LONG)
+    assert not any(map(is_open, filter(None, ports(server))))
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,8 @@ class MLServer:
     _repositories: Registry[RepositoryFactory] = attrs.field(
         factory=lambda: Registry("repository"), init=False
     )
+    #: Held while transports begin to listen, so that a stop closes all that do.
+    _opening: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
     _stopped: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
     _stopping: asyncio.Future[None] | None = attrs.field(default=None, init=False)
     _signalled: asyncio.Future[None] | None = attrs.field(default=None, init=False)
@@ -156,9 +158,9 @@ class MLServer:
             self.engine.models.repository = repository
             listing = Listing(given) if given else await list_at_start(self.settings, repository)
             models = listing.models
-            for transport in self.transports.values():
-                await transport.start()
-                logger.info("%s", transport.listening)
+            await self._listen()
+            if self.is_stopping():  # a signal came meanwhile
+                return
             self._watch_loop()
             failed = await self.engine.models.load_all(models, listing.unreadable)
             if failed and self.settings.on_load_error == "fail":
@@ -174,6 +176,14 @@ class MLServer:
         if failed:
             logger.warning("Not serving: %s", ", ".join(error.name for error in failed))
         self.plugins.notify("mlserver_server_started", server=self)
+
+    async def _listen(self) -> None:
+        async with self._opening:
+            for transport in self.transports.values():
+                if self.is_stopping():
+                    return
+                await transport.start()
+                logger.info("%s", transport.listening)
 
     async def stop(self, sig: int | None = None) -> None:
         """Takes work for another ``drain_delay`` while it says that it is not ready, finishes
@@ -225,9 +235,11 @@ class MLServer:
             # asyncio would lose its socket if the listener were closed in between.
             for _ in range(5):
                 await asyncio.sleep(0)
-            await self._each_transport(lambda transport: transport.stop_listening())
+            async with self._opening:
+                await self._each_transport(lambda transport: transport.stop_listening())
             await self.engine.models.stop_loading(grace)
-            if not await self.engine.in_flight.drained(grace):
+            left = max(0.0, deadline - time.monotonic())
+            if not await self.engine.in_flight.drained(left):
                 logger.warning(
                     "%d request(s) did not finish within shutdown_grace_period (%s seconds)",
                     self.engine.in_flight.count,

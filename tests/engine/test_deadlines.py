@@ -10,6 +10,7 @@ from contextlib import aclosing
 import pytest
 
 from mlserver_core import MLModel, ModelSettings, custom_handler
+from mlserver_core.engine.deadlines import Deadline, Deadlines
 from mlserver_core.errors import DeadlineExceeded, Overloaded, RuntimeFailed
 from mlserver_core.types import InferenceRequest, InferenceResponse, RequestInput
 from mlserver_core.types.context import RequestContext, request_context
@@ -142,6 +143,34 @@ async def test_late_request_reaches_no_model(start, scene):
         await engine.infer("m", None, request(), within(-1))
     assert scene.ran == []
     assert engine.in_flight.count == 0
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_nobody_is_told_before_the_time(is_stream):
+    uvloop = pytest.importorskip("uvloop")  # its timers are early at times
+
+    async def wait():
+        await asyncio.Event().wait()
+
+    async def items():
+        await wait()
+        yield
+
+    async def early(deadlines, seconds):
+        deadline = Deadline(time.monotonic() + seconds, "late")
+        if is_stream:
+            work = anext(deadlines.steps(items(), RequestContext(), deadline))
+        else:
+            work = deadlines.finish(wait(), RequestContext(), deadline)
+        with pytest.raises(DeadlineExceeded):
+            await work
+        return deadline.left()
+
+    async def try_many():
+        deadlines = Deadlines()
+        return [await early(deadlines, 0.001 + n * 1e-5) for n in range(300)]
+
+    assert max(uvloop.run(try_many())) == 0
 
 
 async def test_server_sets_the_deadline_and_the_model_another(start, scene):
@@ -448,6 +477,22 @@ async def test_later_steps_of_a_plain_stream_do_not_count_as_waiting(start, scen
         assert context.start_by is None
         scene.go.set()
         assert len([each async for each in responses]) == 3
+
+
+async def test_later_requests_of_a_stream_do_not_count_as_waiting(start, scene):
+    engine = await start(model(waiting(scene), queue_timeout=SOON))
+    context, limits = RequestContext(), []
+    scene.open.set()
+
+    async def two():
+        for _ in range(2):
+            limits.append(context.start_by)
+            yield request()
+
+    async with aclosing(engine.infer_stream("m", None, two(), context)) as responses:
+        assert len([each async for each in responses]) == 2
+    assert limits[0] is not None
+    assert limits[1] is None
 
 
 async def test_request_whose_deadline_passes_in_the_queue_never_runs(start, scene):

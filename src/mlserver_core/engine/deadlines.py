@@ -85,7 +85,9 @@ class Deadlines:
             raise DeadlineExceeded(deadline.text)
         task = asyncio.ensure_future(work)
         try:
-            done, _ = await asyncio.wait([task], timeout=deadline.left())
+            done: set[asyncio.Task[T]] = set()
+            while not done and (left := deadline.left()):  # uvloop's timers may be early
+                done, _ = await asyncio.wait([task], timeout=left)
         except asyncio.CancelledError:  # the caller has gone away
             self._leave(task)
             raise
@@ -115,6 +117,10 @@ class Deadlines:
         task = asyncio.ensure_future(_hand_out(items, asked))
 
         def expire() -> None:
+            nonlocal timer
+            if left := deadline.left():  # uvloop's timers may be early
+                timer = loop.call_later(left, expire)
+                return
             context.cancelled = True
             late.set_result(None)
             task.cancel()

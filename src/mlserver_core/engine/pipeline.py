@@ -127,7 +127,9 @@ def stream_of(infer: Infer) -> InferStream:
         requests: AsyncIterator[InferenceRequest], context: RequestContext
     ) -> AsyncGenerator[InferenceResponse, None]:
         async for request in requests:
-            yield await infer(request, context)
+            response = await infer(request, context)
+            context.start_by = None  # it was about the beginning of the stream
+            yield response
 
     return run
 

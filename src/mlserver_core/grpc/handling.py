@@ -23,6 +23,9 @@ logger = logging.getLogger("mlserver.grpc")
 
 #: Calls that one connection may have open; as many as a model may have in its queue.
 MOST_CALLS = 1024
+#: Seconds by which timers of uvloop may be early: too early, the work of a call would look as if
+#: its client had left.
+_EARLY = 0.001
 
 _EXPIRED = GRPCError(Status.DEADLINE_EXCEEDED, "the deadline of the call has passed")
 _STOPPING = GRPCError(Status.UNAVAILABLE, "the server is stopping")
@@ -124,7 +127,7 @@ class CallHandler(Handler):
                 left = call.expires - time.monotonic()
                 if left <= 0:
                     return _EXPIRED
-                timer = self.loop.call_later(left, call.end, task, _EXPIRED)
+                timer = self.loop.call_later(left + _EARLY, call.end, task, _EXPIRED)
             await function(call)
         except asyncio.CancelledError:
             if call.ended is None:  # the client or its connection is gone
