@@ -13,6 +13,7 @@ import threading
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import grpc
 import pytest
@@ -134,9 +135,21 @@ def server_ready(server):
 
 
 def ended_by(server, number):
-    """Sends a signal and returns the exit code."""
-    server.process.send_signal(number)
+    """Sends a signal, again where it came so soon that it was one with the first, and returns the
+    exit code.
+    """
+    while server.process.poll() is None:
+        server.process.send_signal(number)
+        with suppress(subprocess.TimeoutExpired):
+            server.process.wait(0.5)
     return server.wait()
+
+
+def test_signal_that_comes_twice_at_once_is_one(start, background):
+    server = start("Answers", "drain_delay=0.5")
+    server.process.send_signal(signal.SIGTERM)
+    server.process.send_signal(signal.SIGINT)
+    assert server.wait() == 0
 
 
 def test_server_that_drains_is_not_ready_and_still_answers(start):
