@@ -22,8 +22,10 @@ HERE = Path(__file__).parent
 
 
 def note(name):
-    (HERE / f"{name}.part-{os.getpid()}").write_text(str(os.getpid()))
-    (HERE / f"{name}.part-{os.getpid()}").rename(HERE / name)
+    """Writes a file that is there as a whole or not at all."""
+    part = HERE / f"part-{os.getpid()}-{name}"
+    part.write_text(str(os.getpid()))
+    part.rename(HERE / name)
 
 
 def answer(model, payload):
