@@ -18,6 +18,7 @@ import attrs
 from mlserver_core.executors.processes.calls import Call
 from mlserver_core.executors.processes.connection import Connection
 from mlserver_core.executors.processes.frames import Frame, Kind
+from mlserver_core.executors.processes.room import Room
 
 logger = logging.getLogger("mlserver.parallel")
 
@@ -42,7 +43,7 @@ class WorkerProcess:
         on_frame: is told of each frame that comes from it.
         on_beat: is told of each sign of life.
         calls: what it was asked and has not finished, by id.
-        bytes_out: bytes of their tensors.
+        room: what of it is taken by those.
         tasks: what else it is doing for the pool, such as loading a model, by id.
         loaded: the loads of models that it has, and whether each says that it is ready.
         asked: the loads that it has been asked for, whatever came of them.
@@ -56,7 +57,7 @@ class WorkerProcess:
     on_frame: Callable[[WorkerProcess, Frame], None]
     on_beat: Callable[[WorkerProcess], None]
     calls: dict[int, Call] = attrs.field(factory=dict, init=False)
-    bytes_out: int = attrs.field(default=0, init=False)
+    room: Room = attrs.field(factory=Room, init=False)
     tasks: dict[int, Call] = attrs.field(factory=dict, init=False)
     asked: set[int] = attrs.field(factory=set, init=False)
     loaded: dict[int, bool] = attrs.field(factory=dict, init=False)
