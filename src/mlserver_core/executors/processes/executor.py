@@ -31,7 +31,7 @@ class ProcessesExecutor:
         pool: where it lives.
         release: the pool is needed no more for this model; to be called once.
         timeout: seconds after which a request that is still worked on has its worker ended, once
-            its caller has been told that it takes too long; None lets it go on.
+            its time is up, whether or not its caller has left before; None lets it go on.
     """
 
     settings: ModelSettings
@@ -137,9 +137,13 @@ class ProcessesExecutor:
             return await call.ended
         except asyncio.CancelledError:
             self.pool.dispatcher.give_up(call, expired=call.expired)
-            if call.expired and self.timeout is not None and call.worker is not None:
-                # What began just before its time was up gets as long again. The timer is to know
-                # no more than its id: it would keep the tensors all that time.
+            if self.timeout is not None and call.worker is not None and call.running:
+                # Its caller may have left early. What began just before its time was up gets as
+                # long again. The timer is to know no more than its id: it would keep the tensors
+                # all that time.
+                left = (call.context.remaining() if call.context is not None else None) or 0.0
                 stuck = call.worker, call.id, self.timeout
-                asyncio.get_running_loop().call_later(self.timeout, self.pool.end_stuck, *stuck)
+                asyncio.get_running_loop().call_later(
+                    left + self.timeout, self.pool.end_stuck, *stuck
+                )
             raise
