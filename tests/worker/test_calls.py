@@ -7,6 +7,7 @@ import pytest
 
 from mlserver_core.errors import (
     ErrorCode,
+    InternalError,
     InvalidRequest,
     MLServerError,
     RuntimeFailed,
@@ -144,6 +145,28 @@ async def test_answer_that_cannot_be_sent_is_an_error_that_says_where(start_work
     with pytest.raises(RuntimeFailed, match=r"the model's answer cannot be sent.*lock.*got lock"):
         await worker.predict(1.0, id="unsendable")
     assert (await worker.predict(1.0, id="next")).id == "next"
+
+
+ODD = """
+from mlserver_core import MLModel
+from mlserver_core.types import InferenceResponse, Parameters
+
+class Odd(dict):
+    def items(self):
+        raise ValueError("no items")
+
+class Model(MLModel):
+    async def predict(self, payload):
+        return InferenceResponse(outputs=[], parameters=Parameters(odd=Odd(a=1)))
+"""
+
+
+async def test_an_answer_that_raises_when_it_is_sent_is_an_error_too(start_worker, folder_model):
+    worker = await start_worker()
+    await worker.load(folder_model("m", ODD))
+    with pytest.raises(InternalError):
+        await worker.predict(1.0, id="odd")
+    assert "no items" in (await worker.logged("An answer cannot be sent"))["traceback"]
 
 
 async def test_context_of_a_request_is_known_to_the_model(start_worker, folder_model):

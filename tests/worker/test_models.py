@@ -116,6 +116,40 @@ async def test_readiness_that_changes_without_a_call_is_told(start_worker, folde
     assert (await worker.heard(Kind.READY))["ready"] is False
 
 
+RAISES = """
+from mlserver_core import MLModel
+from mlserver_core.types import InferenceResponse
+
+class Model(MLModel):
+    broken = False
+
+    @property
+    def ready(self):
+        if self.broken:
+            raise ValueError("who knows")
+        return True
+
+    @ready.setter
+    def ready(self, value):
+        pass
+
+    async def predict(self, payload):
+        self.broken = True
+        return InferenceResponse(outputs=[])
+"""
+
+
+async def test_model_that_cannot_say_whether_it_is_ready_answers_and_is_not(
+    start_worker, folder_model
+):
+    worker = await start_worker()
+    await worker.load(folder_model("m", RAISES))
+    await worker.predict(1.0)
+    assert (await worker.heard(Kind.READY))["ready"] is False
+    record = await worker.logged("Model 'm' cannot say whether it is ready")
+    assert "who knows" in record["traceback"]
+
+
 @pytest.mark.parametrize(
     "load",
     [

@@ -141,8 +141,7 @@ class Calls:
             kind, body = Kind.ERROR, error
         except Exception:
             logger.exception("A call of a worker failed")
-            text = "internal error; the server's log has the details"
-            kind, body = Kind.ERROR, InternalError(text)
+            kind, body = Kind.ERROR, _internal()
         if kind is Kind.ERROR and self._works_on(call):
             # A thread cannot be ended, and the server counts with what this process really does.
             leaving = asyncio.ensure_future(self._end_later(call, kind, body))
@@ -171,6 +170,15 @@ class Calls:
             text = f"the model's answer cannot be sent to the server: {error}"
             logger.error("%s, on request %s", text, call.context.request_id)  # noqa: TRY400
             self.sender.send(Kind.ERROR, call.id, RuntimeFailed(text))
+        except ConnectionError:
+            raise
+        except Exception:  # of a value of the model's own class; the server waits for one or other
+            logger.exception("An answer cannot be sent, on request %s", call.context.request_id)
+            self.sender.send(Kind.ERROR, call.id, _internal())
+
+
+def _internal() -> InternalError:
+    return InternalError("internal error; the server's log has the details")
 
 
 def _cancelled(call: Call) -> MLServerError:

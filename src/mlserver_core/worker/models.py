@@ -91,8 +91,15 @@ class Models:
         live = self._live.get(generation)
         if live is None:
             return
-        ready = bool(live.serving.model.ready)
+        try:
+            ready, error = bool(live.serving.model.ready), None
+        except Exception as raised:  # noqa: BLE001  # of the model; logged once, below
+            ready, error = False, raised
         if self._ready[generation] is not ready:
+            if error is not None:
+                logger.error(
+                    "Model %r cannot say whether it is ready", live.settings.name, exc_info=error
+                )
             self._ready[generation] = ready
             self.sender.send(Kind.READY, 0, {"generation": generation, "ready": ready})
 

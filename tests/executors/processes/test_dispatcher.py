@@ -23,6 +23,7 @@ from mlserver_core.executors.processes.calls import Call
 from mlserver_core.executors.processes.dispatcher import Dispatcher
 from mlserver_core.executors.processes.frames import Frame, Kind
 from mlserver_core.executors.processes.quarantine import Verdict
+from mlserver_core.executors.processes.room import MOST_BYTES, MOST_CALLS, Room
 from mlserver_core.types import InferenceRequest
 from mlserver_core.types.context import BatchedRequest, RequestContext
 
@@ -32,7 +33,7 @@ class Worker:
     """What the dispatcher sees of a process; the process itself is the business of others."""
 
     calls: dict = attrs.field(factory=dict)
-    bytes_out: int = 0
+    room: Room = attrs.field(factory=Room)
     loaded: dict = attrs.field(factory=lambda: {1: True})
     culprit: Call | None = None
     beats: int = 0
@@ -96,7 +97,7 @@ async def test_a_call_goes_to_the_worker_with_the_fewest_calls():
 async def test_what_a_worker_has_no_room_for_waits_and_goes_to_whichever_is_free_first():
     first, second = Worker(), Worker()
     dispatcher = make_dispatcher(first, second)
-    calls = [make_call() for _ in range(2 * module.MOST_CALLS)]
+    calls = [make_call() for _ in range(2 * MOST_CALLS)]
     waiting = [make_call(), make_call()]
     for call in calls + waiting:
         dispatcher.place(call)
@@ -110,7 +111,7 @@ async def test_what_a_worker_has_no_room_for_waits_and_goes_to_whichever_is_free
 async def test_a_worker_gets_no_more_bytes_than_it_has_room_for_but_one_request_of_any_size():
     worker = Worker()
     dispatcher = make_dispatcher(worker)
-    huge, other = make_call(size=2 * module.MOST_BYTES), make_call(size=1)
+    huge, other = make_call(size=2 * MOST_BYTES), make_call(size=1)
     dispatcher.place(huge)
     dispatcher.place(other)
     assert worker.asked(huge)
@@ -118,7 +119,7 @@ async def test_a_worker_gets_no_more_bytes_than_it_has_room_for_but_one_request_
     finish(dispatcher, huge)
     assert worker.asked(other)
     finish(dispatcher, other)
-    assert worker.bytes_out == 0
+    assert not worker.room
 
 
 async def test_without_a_worker_that_has_the_model_a_call_is_refused_at_once():
@@ -170,7 +171,7 @@ async def test_a_call_that_nobody_waits_for_keeps_its_place_until_the_worker_is_
 async def test_a_waiting_call_that_nobody_waits_for_is_forgotten():
     worker = Worker()
     dispatcher = make_dispatcher(worker)
-    calls = [make_call() for _ in range(module.MOST_CALLS)]
+    calls = [make_call() for _ in range(MOST_CALLS)]
     waiting, next_one = make_call(), make_call()
     for call in [*calls, waiting, next_one]:
         dispatcher.place(call)
@@ -184,7 +185,7 @@ async def test_a_waiting_call_that_nobody_waits_for_is_forgotten():
 async def test_a_call_that_waits_beyond_start_by_is_refused():
     worker = Worker()
     dispatcher = make_dispatcher(worker)
-    for _ in range(module.MOST_CALLS):
+    for _ in range(MOST_CALLS):
         dispatcher.place(make_call())
     late = make_call(start_by=time.monotonic() + 0.01)
     dispatcher.place(late)
@@ -315,7 +316,7 @@ async def test_where_the_culprit_is_known_the_others_are_asked_again_as_if_nothi
 async def test_waiting_calls_are_refused_when_the_last_worker_is_lost():
     worker = Worker()
     dispatcher = make_dispatcher(worker)
-    for _ in range(module.MOST_CALLS):
+    for _ in range(MOST_CALLS):
         dispatcher.place(make_call())
     waiting = make_call()
     dispatcher.place(waiting)
@@ -346,6 +347,116 @@ async def test_a_worker_that_has_not_shown_that_it_lives_gets_no_suspect():
     assert not second.calls  # it may have been killed as well
     beat(dispatcher)
     assert second.asked(call)
+
+
+async def test_a_model_that_is_slow_or_hangs_holds_up_no_other():
+    worker = Worker(loaded={1: True, 2: True})
+    dispatcher = make_dispatcher(worker)
+    slow = [make_call(size=MOST_BYTES // MOST_CALLS) for _ in range(MOST_CALLS + 1)]
+    for call in slow:
+        dispatcher.place(call)
+    assert not slow[-1].running
+    other = make_call(generation=2, size=1)
+    dispatcher.place(other)
+    assert worker.asked(other)
+
+
+async def test_streams_however_many_keep_no_call_from_a_worker():
+    worker = Worker()
+    dispatcher = make_dispatcher(worker)
+    for _ in range(2 * MOST_CALLS):
+        stream = make_call(kind=Kind.STREAM, request=None, frames=asyncio.Queue())
+        dispatcher.place(stream)
+        assert stream.running
+    call = make_call()
+    dispatcher.place(call)
+    assert worker.asked(call)
+    finish(dispatcher, call)
+    assert not worker.room
+
+
+@pytest.fixture
+async def beside_a_stream():
+    """A suspect, in a pool whose only worker has a stream that may never end."""
+    worker = Worker()
+    dispatcher = make_dispatcher(worker)
+    stream = make_call(kind=Kind.STREAM, request=None, frames=asyncio.Queue())
+    dispatcher.place(stream)
+    suspect, other = make_call(1.0, suspect=True), make_call(2.0)
+    dispatcher.place(suspect)
+    dispatcher.place(other)
+    assert not suspect.running
+    assert not other.running
+    return dispatcher, worker, suspect, other
+
+
+async def test_a_suspect_waits_for_a_stream_a_while_and_not_for_ever(beside_a_stream, monkeypatch):
+    dispatcher, worker, suspect, other = beside_a_stream
+    beat(dispatcher)
+    assert not suspect.running
+    monkeypatch.setattr(module, "_SETTLED", -1.0)
+    beat(dispatcher)
+    assert worker.asked(suspect)
+    beat(dispatcher)  # and others do not wait for one that goes on and on
+    assert worker.asked(other)
+
+
+async def test_a_suspect_that_had_company_is_not_blamed(beside_a_stream, monkeypatch):
+    dispatcher, worker, suspect, other = beside_a_stream
+    monkeypatch.setattr(module, "_SETTLED", -1.0)
+    beat(dispatcher)
+    monkeypatch.undo()
+    another = Worker()
+    dispatcher.workers.append(another)
+    lose(dispatcher, worker)
+    assert dispatcher.quarantine.verdict(1, suspect.request) is Verdict.SUSPECT
+    finish(dispatcher, other)
+    assert list(another.calls.values()) == [suspect]  # this time it is alone
+    lose(dispatcher, another)
+    with pytest.raises(Quarantined):
+        await suspect.ended
+
+
+async def test_a_call_that_its_worker_was_ended_for_is_blamed_whatever_stood_beside_it():
+    worker = Worker()
+    dispatcher = make_dispatcher(worker)
+    suspect = make_call(1.0, suspect=True)
+    dispatcher.place(suspect)
+    suspect.alone = False
+    lose(dispatcher, worker, culprit=suspect)
+    with pytest.raises(Quarantined):
+        await suspect.ended
+
+
+async def test_others_get_their_turn_between_two_suspects():
+    worker = Worker()
+    dispatcher = make_dispatcher(worker)
+    first, second = make_call(1.0, suspect=True), make_call(2.0, suspect=True)
+    other = make_call(3.0)
+    for call in (first, second, other):
+        dispatcher.place(call)
+    assert list(worker.calls.values()) == [first]
+    finish(dispatcher, first)
+    assert list(worker.calls.values()) == [other]
+    finish(dispatcher, other)
+    assert list(worker.calls.values()) == [second]
+
+
+async def test_a_suspect_waits_no_longer_than_start_by():
+    worker = Worker()
+    dispatcher = make_dispatcher(worker)
+    dispatcher.place(make_call())
+    reserving, queued = (
+        make_call(value, suspect=True, start_by=time.monotonic() + 0.01) for value in (1.0, 2.0)
+    )
+    dispatcher.place(reserving)
+    dispatcher.place(queued)
+    for call in (reserving, queued):
+        with pytest.raises(DeadlineExceeded):
+            await call.ended
+    call = make_call(3.0)
+    dispatcher.place(call)
+    assert worker.asked(call)  # nothing is reserved any more
 
 
 class Calls(RuleBasedStateMachine):
@@ -455,7 +566,7 @@ class Calls(RuleBasedStateMachine):
         for call in self.calls:
             if not call.ended.cancelled():
                 call.ended.exception()
-        assert all(worker.bytes_out == 0 for worker in self.workers)
+        assert not any(worker.room for worker in self.workers)
         self.loop.close()
 
 

@@ -41,3 +41,37 @@ async def test_a_call_that_took_too_long_is_let_go_of_when_the_worker_is(start, 
     while known() is not None:  # not for the ten thousand seconds that the worker may go on
         await asyncio.sleep(0.01)
         gc.collect()
+
+
+HANGS = """
+import threading
+from pathlib import Path
+from mlserver_core import MLModel
+from mlserver_core.types import InferenceResponse
+
+class Model(MLModel):
+    def predict(self, request):
+        if request.inputs[0].data[0] < 0:
+            Path(__file__).with_name("began").touch()
+            threading.Event().wait()
+        return InferenceResponse(outputs=[])
+"""
+
+
+async def until(fact):
+    while not fact():  # noqa: ASYNC110  # other processes make it true
+        await asyncio.sleep(0.01)
+
+
+async def test_code_that_hangs_ends_its_worker_also_where_its_caller_has_left(
+    start, ask, folder_model, tmp_path, caplog
+):
+    engine = await start(folder_model("m", HANGS, parallel_workers=1, request_timeout=1))
+    asking = asyncio.ensure_future(ask(engine, data=(-1.0,), id="left"))
+    await until((tmp_path / "m" / "began").exists)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    await until(lambda: "is still at request left" in caplog.text)
+    await until(engine.ready)
+    await ask(engine)

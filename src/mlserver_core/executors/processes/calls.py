@@ -36,7 +36,9 @@ class Call:
         worker: which was asked last.
         id: under which that one knows it.
         sent: how many workers were asked.
+        sent_at: when the last one was, in seconds of ``time.monotonic()``.
         suspect: was it, or the batch it is of, in a worker that has ended?
+        alone: is it in a worker that does nothing else, so that nothing else can end that?
     """
 
     kind: Kind
@@ -51,12 +53,19 @@ class Call:
     worker: WorkerProcess | None = None
     id: int = 0
     sent: int = 0
+    sent_at: float = 0.0
     suspect: bool = False
+    alone: bool = False
 
     @property
     def merged(self) -> bool:
         """Are several requests asked together?"""
         return self.context is not None and len(self.context.batch) > 1
+
+    @property
+    def running(self) -> bool:
+        """Has a worker been asked, and not finished it?"""
+        return self.worker is not None and self.id in self.worker.calls
 
     @property
     def expired(self) -> bool:

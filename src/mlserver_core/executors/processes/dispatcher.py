@@ -24,13 +24,14 @@ from mlserver_core.executors.processes.calls import Call
 from mlserver_core.executors.processes.frames import Frame, Kind
 from mlserver_core.executors.processes.process import WorkerProcess
 from mlserver_core.executors.processes.quarantine import Quarantine, Verdict
+from mlserver_core.executors.processes.room import find_room
+from mlserver_core.executors.processes.waiting import Waiting
 
 logger = logging.getLogger("mlserver.parallel")
 
-#: Calls, and bytes of tensors, that one worker is given before it has finished some. What is above
-#: waits here, where any worker can take it and where none is lost with a worker.
-MOST_CALLS = 128
-MOST_BYTES = 256 * 2**20
+#: Seconds after which nobody waits any more for a call that a worker is at: for a stream, or code
+#: that hangs, that could be for ever.
+_SETTLED = 10.0
 
 
 @attrs.define(eq=False)
@@ -48,13 +49,14 @@ class Dispatcher:
     workers: list[WorkerProcess] = attrs.field(factory=list, init=False)
     quarantine: Quarantine = attrs.field(factory=Quarantine, init=False)
     ids: itertools.count[int] = attrs.field(factory=lambda: itertools.count(1), init=False)
-    _waiting: deque[Call] = attrs.field(factory=deque, init=False)
+    _waiting: Waiting = attrs.field(factory=Waiting, init=False)
     #: Calls that were in a worker when it was lost. Each is asked again alone, so that the one
     #: that is to blame is found and no other is blamed with it.
     _suspects: deque[Call] = attrs.field(factory=deque, init=False)
     _isolated: tuple[Call, WorkerProcess] | None = attrs.field(default=None, init=False)
-    #: Signs of life that the worker of ``_isolated`` had given when it was chosen.
-    _beats: int = attrs.field(default=0, init=False)
+    #: Workers that have given no sign of life since another was lost: they may have been killed
+    #: together with it, which would be held against the next call in them.
+    _unproven: set[WorkerProcess] = attrs.field(factory=set, init=False)
 
     def can_serve(self, generation: int) -> bool:
         """Is there a worker that has this load of a model?"""
@@ -79,11 +81,12 @@ class Dispatcher:
             raise _unavailable()
         if call.suspect:
             self._suspects.append(call)
+            self._expire_later(call)
             self._isolate()
             return
-        worker = None if self._waiting else self._free_worker(call)
+        worker = None if call.generation in self._waiting else self._free_worker(call)
         if worker is None:
-            self._waiting.append(call)
+            self._waiting.add(call)
             self._expire_later(call)
         else:
             self._send(call, worker)
@@ -95,21 +98,17 @@ class Dispatcher:
             call: whose ``ended`` is cancelled.
             expired: has its time run out, as opposed to a client that left?
         """
-        worker = call.worker
-        if worker is not None and call.id in worker.calls:
-            worker.send(Kind.CANCEL, call.id, {"expired": expired})
-        elif self._isolated is not None and self._isolated[0] is call:
-            self._isolated = None
-            self.pump()
-        elif call in self._waiting:
-            self._waiting.remove(call)
+        if call.worker is not None and call.running:
+            call.worker.send(Kind.CANCEL, call.id, {"expired": expired})
+        else:
+            self._withdraw(call)
 
     def finish(self, worker: WorkerProcess, frame: Frame) -> None:
         """Takes the end of a call from a worker."""
         call = worker.calls.pop(frame.call, None)
         if call is None:
             return
-        worker.bytes_out -= call.size
+        worker.room.give_back(call)
         if frame.kind is Kind.ERROR:
             call.fail(frame.body)
         else:
@@ -122,8 +121,9 @@ class Dispatcher:
 
     def note_beat(self, worker: WorkerProcess) -> None:
         """A worker has given a sign of life."""
+        self._unproven.discard(worker)
         if self._isolated is not None and self._isolated[1] is worker:
-            self._isolate()
+            self.pump()
 
     def lose(self, worker: WorkerProcess, reason: str) -> None:
         """A worker has ended: asks others for what it had not answered.
@@ -137,45 +137,50 @@ class Dispatcher:
             self._isolated = None
             if call.id not in worker.calls:  # it waited for the worker to be idle
                 self._suspects.appendleft(call)
+        self._unproven = set(self.workers)
         calls, worker.calls = list(worker.calls.values()), {}
         for call in calls:
             # Where code held up the event loop, whatever was too late may be what held it up.
             suspect = worker.culprit in (None, call) or call.ended.done()
+            call.alone = call.alone or worker.culprit is call
             self._lose_call(call, reason, suspect=suspect)
         self.refuse_unservable()
         self.pump()
 
     def refuse_unservable(self) -> None:
         """Fails the waiting calls for models that no worker has any more."""
-        for calls in (self._waiting, self._suspects):
-            for call in [call for call in calls if not self.can_serve(call.generation)]:
-                calls.remove(call)
+        for call in [*self._waiting.all(), *self._suspects]:
+            if not self.can_serve(call.generation):
+                self._withdraw(call)
                 call.fail(_unavailable())
 
     def pump(self) -> None:
-        """Gives waiting calls to the workers that can take them."""
+        """Gives waiting calls to the workers that can take them; between two suspects too, so that
+        many of these hold up nobody for long.
+        """
+        if self._isolated is not None and _is_settled(self._isolated[0]):
+            self._isolated[0].alone = False  # from here on it has company
+            self._isolated = None
+        self._waiting.hand_out(self._give)
         self._isolate()
-        while self._waiting:
-            call = self._waiting[0]
-            worker = None if call.ended.done() else self._free_worker(call)
-            if worker is None and not call.ended.done():
-                return
-            self._waiting.popleft()
-            if worker is not None:
-                self._try_send(call, worker)
+
+    def _give(self, call: Call) -> bool:
+        worker = None if call.ended.done() else self._free_worker(call)
+        if worker is not None:
+            self._try_send(call, worker)
+        return worker is not None or call.ended.done()
 
     def _isolate(self) -> None:
-        """Asks the next suspect, in a worker that does nothing else meanwhile.
-
-        The worker has to give a sign of life before: one that was killed together with the first
-        and has not been missed yet would be held against the call.
+        """Asks the next suspect, in a worker that gets nothing else meanwhile. What the worker has
+        is waited for, but not longer than a while.
         """
         if self._isolated is None:
             self._isolated = self._next_isolated()
-            self._beats = self._isolated[1].beats if self._isolated is not None else 0
         if self._isolated is not None:
             call, worker = self._isolated
-            if not worker.calls and worker.beats > self._beats:
+            may_begin = not call.running and worker not in self._unproven
+            if may_begin and all(map(_is_settled, worker.calls.values())):
+                call.alone = not worker.calls
                 self._try_send(call, worker)
 
     def _next_isolated(self) -> tuple[Call, WorkerProcess] | None:
@@ -191,20 +196,8 @@ class Dispatcher:
         return None
 
     def _free_worker(self, call: Call) -> WorkerProcess | None:
-        """The worker with the fewest calls, of those that have the model and room for it; one
-        whose model has lowered its ``ready`` comes last.
-        """
         reserved = self._isolated[1] if self._isolated is not None else None
-        best: tuple[tuple[bool, int], WorkerProcess] | None = None
-        for worker in self.workers:
-            fits = len(worker.calls) < MOST_CALLS and (
-                worker.bytes_out == 0 or worker.bytes_out + call.size <= MOST_BYTES
-            )
-            if fits and worker is not reserved and call.generation in worker.loaded:
-                rank = not worker.loaded[call.generation], len(worker.calls)
-                if best is None or rank < best[0]:
-                    best = rank, worker
-        return None if best is None else best[1]
+        return find_room([each for each in self.workers if each is not reserved], call)
 
     def _try_send(self, call: Call, worker: WorkerProcess) -> None:
         try:
@@ -226,31 +219,34 @@ class Dispatcher:
             worker.send(Kind.NEXT, call.id)
         call.worker = worker
         call.sent += 1
+        call.sent_at = time.monotonic()
         worker.calls[call.id] = call
-        worker.bytes_out += call.size
+        worker.room.take(call)
         self.on_sent(call)
 
     def _lose_call(self, call: Call, reason: str, *, suspect: bool) -> None:
         if suspect and call.request is not None and not call.merged:
-            verdict = Verdict.GUILTY if call.suspect else Verdict.SUSPECT  # suspects are alone
+            is_proven = call.suspect and call.alone
+            verdict = Verdict.GUILTY if is_proven else Verdict.SUSPECT
             self.quarantine.note(call.generation, call.request, verdict)
             if verdict is Verdict.GUILTY:
                 logger.error(
                     "Request %s has ended two workers and is refused from now on", call.request.id
                 )
         call.suspect = call.suspect or suspect
+        text = f"the worker that was to answer the request has ended ({reason}); try again"
         if call.ended.done():
             return
         if self._is_guilty(call):
             call.fail(_quarantined())
         elif call.merged:
-            call.fail(WorkerLost(_text(reason)))
+            call.fail(WorkerLost(text))
         elif not self._may_ask_again(call):
-            call.fail(Unavailable(_text(reason)))
+            call.fail(Unavailable(text))
         elif call.suspect:
             self._suspects.append(call)
         else:
-            self._waiting.appendleft(call)
+            self._waiting.add(call, first=True)
 
     def _is_guilty(self, call: Call) -> bool:
         request = call.request
@@ -271,9 +267,26 @@ class Dispatcher:
         call.ended.add_done_callback(lambda _: timer.cancel())
 
     def _expire(self, call: Call) -> None:
-        if call in self._waiting:
-            self._waiting.remove(call)
+        if self._withdraw(call):
             call.fail(DeadlineExceeded("no worker was free within queue_timeout"))
+
+    def _withdraw(self, call: Call) -> bool:
+        """Takes a call out of those that wait; False where it is not among them."""
+        if self._waiting.remove(call):
+            return True
+        if call in self._suspects:
+            self._suspects.remove(call)
+            return True
+        if self._isolated is None or self._isolated[0] is not call or call.running:
+            return False
+        self._isolated = None
+        self.pump()
+        return True
+
+
+def _is_settled(call: Call) -> bool:
+    """Has a worker been at it for so long that it is not to be waited for?"""
+    return call.running and time.monotonic() - call.sent_at > _SETTLED
 
 
 def _unavailable() -> Unavailable:
@@ -285,7 +298,3 @@ def _quarantined() -> Quarantined:
         "the request has ended two workers and is refused for ten minutes, or until the model is "
         "loaded anew; the server's log names it"
     )
-
-
-def _text(reason: str) -> str:
-    return f"the worker that was to answer the request has ended ({reason}); try again"

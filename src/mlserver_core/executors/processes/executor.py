@@ -31,7 +31,7 @@ class ProcessesExecutor:
         pool: where it lives.
         release: the pool is needed no more for this model; to be called once.
         timeout: seconds after which a request that is still worked on has its worker ended, once
-            its caller has left or has been told that it takes too long; None lets it go on.
+            its time is up, whether or not its caller has left before; None lets it go on.
     """
 
     settings: ModelSettings

@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from mlserver_core.errors import ModelLoadError, WorkerLost
+from mlserver_core.errors import MLServerError, ModelLoadError, WorkerLost
 from mlserver_core.executors.interfaces import ModelDescription, ModelSource
 from mlserver_core.executors.processes import logs
 from mlserver_core.executors.processes.calls import Call
@@ -110,8 +110,7 @@ class Pool:
         self._serving.pop(number, None)
         having = [each for each in self.dispatcher.workers if number in each.asked]
         for worker in having:
-            worker.asked.discard(number)
-            worker.loaded.pop(number, None)
+            worker.forget(number)
         self.dispatcher.refuse_unservable()
         try:
             await _all([self._ask(each, Kind.UNLOAD, number) for each in having])
@@ -139,9 +138,10 @@ class Pool:
             seconds: what it was allowed.
         """
         call = worker.calls.get(id)
-        if call is None or worker.culprit is not None:
+        generation = None if call is None else self._known.get(call.generation)
+        if call is None or generation is None or worker.culprit is not None:
             return
-        name = self._known[call.generation].name
+        name = generation.name
         request = call.context.request_id if call.context is not None else None
         logger.error(
             "%s is still at request %s of model %r, which was allowed %g seconds",
@@ -193,7 +193,7 @@ class Pool:
         while generation.number in self._serving and worker in self.dispatcher.workers:
             try:
                 await self._load_in(worker, generation)
-            except (ModelLoadError, _LostBeside) as error:
+            except (ModelLoadError, MLServerError) as error:
                 generation.failure = error.message
                 failures += 1
                 delay = delay_after(failures)
@@ -220,8 +220,11 @@ class Pool:
             raise ModelLoadError(generation.name, str(error)) from None
         generation.failure = ""
         if number in worker.asked:
-            worker.loaded.setdefault(number, True)
+            worker.loaded.setdefault(number, worker.said.pop(number, True))
             self.dispatcher.pump()
+        else:  # it was unloaded meanwhile, when there was nothing to unload yet
+            with contextlib.suppress(WorkerLost):
+                await self._ask(worker, Kind.UNLOAD, number)
         return description
 
     async def _ask(
@@ -260,8 +263,7 @@ class Pool:
             if call is not None and call.frames is not None:
                 call.frames.put_nowait(frame)
         elif kind is Kind.READY:
-            if frame.body["generation"] in worker.loaded:
-                worker.loaded[frame.body["generation"]] = frame.body["ready"]
+            worker.note_ready(frame.body["generation"], ready=frame.body["ready"])
         elif kind is Kind.LOG:
             logs.emit(frame.body)
         elif kind is Kind.METRICS:

@@ -19,6 +19,7 @@ from mlserver_core.executors.processes import logs
 from mlserver_core.executors.processes.calls import Call
 from mlserver_core.executors.processes.connection import Connection
 from mlserver_core.executors.processes.frames import Frame, Kind
+from mlserver_core.executors.processes.room import Room
 
 logger = logging.getLogger("mlserver.parallel")
 
@@ -43,9 +44,10 @@ class WorkerProcess:
         on_frame: is told of each frame that comes from it.
         on_beat: is told of each sign of life.
         calls: what it was asked and has not finished, by id.
-        bytes_out: bytes of their tensors.
+        room: what of it is taken by those.
         tasks: what else it is doing for the pool, such as loading a model, by id.
         loaded: the loads of models that it has, and whether each says that it is ready.
+        said: what others have said of themselves, before their load was over here.
         asked: the loads that it has been asked for, whatever came of them.
         greeted: it has started, and takes models.
         reason: what it is being ended for; None while nothing is known against it.
@@ -57,10 +59,11 @@ class WorkerProcess:
     on_frame: Callable[[WorkerProcess, Frame], None]
     on_beat: Callable[[WorkerProcess], None]
     calls: dict[int, Call] = attrs.field(factory=dict, init=False)
-    bytes_out: int = attrs.field(default=0, init=False)
+    room: Room = attrs.field(factory=Room, init=False)
     tasks: dict[int, Call] = attrs.field(factory=dict, init=False)
     asked: set[int] = attrs.field(factory=set, init=False)
     loaded: dict[int, bool] = attrs.field(factory=dict, init=False)
+    said: dict[int, bool] = attrs.field(factory=dict, init=False)
     greeted: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
     reason: str | None = attrs.field(default=None, init=False)
     culprit: Call | None = attrs.field(default=None, init=False)
@@ -88,7 +91,7 @@ class WorkerProcess:
             greeting: the body of INIT.
 
         Raises:
-            OSError: it cannot be started.
+            OSError: it cannot be started. Whatever is wrong with ``greeting`` comes through.
         """
         ours, theirs = socket.socketpair()
         heart, their_heart = socket.socketpair()
@@ -112,7 +115,14 @@ class WorkerProcess:
         self._heart = heart
         asyncio.get_running_loop().add_reader(heart.fileno(), self._beat)
         self._connection = Connection(ours, self._take, self._note_closed)
-        self._connection.send(Kind.INIT, 0, dict(greeting))
+        try:
+            self._connection.send(Kind.INIT, 0, dict(greeting))
+        except BaseException:
+            self._kill_group()
+            self._close()
+            raise
+        if self.reason is not None:  # it was to be ended while it was being started
+            self._kill_group()
 
     def send(self, kind: Kind, call: int, body: Any = None) -> None:
         """Sends a frame. What is sent to a process that is gone is lost with it.
@@ -123,6 +133,17 @@ class WorkerProcess:
         if self._connection is not None:
             with contextlib.suppress(ConnectionError):  # its end is noticed elsewhere
                 self._connection.send(kind, call, body)
+
+    def note_ready(self, generation: int, *, ready: bool) -> None:
+        """Notes what a model says of itself, which may come before the end of its load."""
+        if generation in self.asked:
+            (self.loaded if generation in self.loaded else self.said)[generation] = ready
+
+    def forget(self, generation: int) -> None:
+        """It is to have a load of a model no more."""
+        self.asked.discard(generation)
+        self.loaded.pop(generation, None)
+        self.said.pop(generation, None)
 
     def check_pulse(self, most_missed: float) -> None:
         """To be called once a second: ends a process that has not beaten for too long.

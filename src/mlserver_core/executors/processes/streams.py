@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from mlserver_core.errors import InvalidRequest, MLServerError
+from mlserver_core.errors import InvalidRequest, MLServerError, RuntimeFailed
 from mlserver_core.executors.processes.calls import Call
 from mlserver_core.executors.processes.dispatcher import Dispatcher
 from mlserver_core.executors.processes.frames import Kind
@@ -67,7 +67,11 @@ class Stream:
             self._broken = error
             self._send(Kind.INPUT_ERROR, InvalidRequest("the stream of requests broke off"))
         else:
-            self._send(Kind.INPUT, request)
+            try:
+                self._send(Kind.INPUT, request)
+            except RuntimeFailed as error:
+                text = f"the request cannot be given to a worker: {error}"
+                self._send(Kind.INPUT_ERROR, InvalidRequest(text))
 
     def _send(self, kind: Kind, body: Any = None) -> None:
         worker = self.call.worker

@@ -109,11 +109,11 @@ class Supervisor:
         try:
             await worker.start(worker_environ(os.environ, self.size), greeting)
             reason = await worker.wait()
-        except OSError as error:
-            reason = f"it cannot be started: {error}"
         except asyncio.CancelledError:
             worker.kill("the server stops")
             raise
+        except Exception as error:  # noqa: BLE001  # whoever waits for the worker is told
+            reason = f"it cannot be started: {error}"
         finally:
             begin.cancel()
             self._processes.discard(worker)
