@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import functools
+
 import pytest
 
 from mlserver_core.engine.batching.parts import count_rows, to_part
@@ -129,6 +131,7 @@ def test_parameters_that_are_equal_in_python_alone_do_not_agree(one, other):
         request(tensor(data=[1.0])),
         request(tensor(parameters={"p": object()})),
         request(parameters={"p": {1, 2}}),
+        request(parameters={"p": functools.reduce(lambda inner, _: [inner], range(900), 1)}),
     ],
     ids=[
         "no inputs w18",
@@ -140,6 +143,7 @@ def test_parameters_that_are_equal_in_python_alone_do_not_agree(one, other):
         "data too short",
         "odd parameter",
         "odd request parameter",
+        "deep parameter",
     ],
 )
 def test_what_has_no_rows_of_its_own_or_cannot_be_compared_goes_alone(alone):

@@ -14,6 +14,8 @@ from mlserver_core.types.tensors import count_elements, to_elements
 
 #: What a parameter may be made of besides lists and objects; JSON and gRPC have no more.
 _SCALARS = (bool, int, str, bytes, type(None))
+#: Levels of lists and objects in a parameter that is compared with others.
+_DEEPEST = 64
 
 
 @attrs.frozen(eq=False)
@@ -97,19 +99,23 @@ def _canonical_all(parameters: Parameters | None, but: str = "") -> Any:
     return _canonical({name: value for name, value in plain.items() if name != but})
 
 
-def _canonical(value: Any) -> Any:
+def _canonical(value: Any, levels: int = _DEEPEST) -> Any:
     """Something hashable that is equal for equal values of one type only: 1 is not true here.
 
     Raises:
-        TypeError: for what is neither JSON nor bytes.
+        TypeError: for what is neither JSON nor bytes, or nested in more than ``levels``.
     """
     if isinstance(value, float):
         # By its sign too, and NaN is as good as NaN.
         return "float", None if math.isnan(value) else value, math.copysign(1, value)
     if isinstance(value, _SCALARS):
         return type(value).__name__, value
+    if levels == 0:
+        raise TypeError("a parameter is nested too deeply")
     if isinstance(value, Mapping):
-        return "object", frozenset((name, _canonical(each)) for name, each in value.items())
+        return "object", frozenset(
+            (name, _canonical(each, levels - 1)) for name, each in value.items()
+        )
     if isinstance(value, (list, tuple)):
-        return "list", tuple(map(_canonical, value))
+        return "list", tuple(_canonical(each, levels - 1) for each in value)
     raise TypeError(f"a parameter is a {type(value).__name__}")
