@@ -116,6 +116,8 @@ class Deadlines:
         asked: asyncio.Queue[asyncio.Future[T]] = asyncio.Queue()
         task = asyncio.ensure_future(_hand_out(items, asked))
 
+        timer: asyncio.TimerHandle
+
         def expire() -> None:
             nonlocal timer
             if left := deadline.left():  # uvloop's timers may be early

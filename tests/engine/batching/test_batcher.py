@@ -714,6 +714,14 @@ async def test_what_is_asked_and_what_waits_is_counted(bench):
     assert metrics.batches == [(1, 1), (2, 3), (1, 20)]
 
 
+async def test_what_is_asked_again_is_counted_again(bench):
+    metrics = Counted()
+    _, call = await bench(metrics=metrics).gather((1, 2), (3,))
+    call.answer.set_exception(RuntimeFailed("one of them"))
+    await until(lambda: len(metrics.batches) == 4)
+    assert metrics.batches == [(1, 1), (2, 3), (1, 2), (1, 1)]
+
+
 @pytest.mark.parametrize(
     ("size", "seconds", "lacking"),
     [
