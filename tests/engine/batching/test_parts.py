@@ -66,6 +66,15 @@ def test_requests_that_differ_in_what_a_model_sees_of_both_do_not_agree(other):
     assert not agree(request(), other)
 
 
+def test_texts_do_not_agree_with_bytes_whatever_is_null():
+    texts, others, bytes_ = (
+        request(tensor(datatype="BYTES", shape=[2], data=data))
+        for data in (["a", "b"], ["c", None], [b"a", b"b"])
+    )
+    assert agree(texts, others)
+    assert not agree(texts, bytes_)
+
+
 def test_inputs_in_another_order_do_not_agree():
     one, two = tensor(), tensor(name="z")
     assert not agree(request(one, two), request(two, one))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -14,6 +14,7 @@ from mlserver_core.types.tensors import count_elements, to_elements
 
 #: What a parameter may be made of besides lists and objects; JSON and gRPC have no more.
 _SCALARS = (bool, int, str, bytes, type(None))
+_NULL = frozenset({type(None)})
 #: Levels of lists and objects in a parameter that is compared with others.
 _DEEPEST = 64
 
@@ -25,8 +26,8 @@ class Part:
     Attributes:
         request: the request.
         key: what it has to have in common with others: names, order, datatypes, trailing shapes
-            and parameters of its inputs, its own parameters but for the headers, and the outputs
-            it asks for with their parameters.
+            and parameters of its inputs, and whether BYTES are text or bytes; its own parameters
+            but for the headers, and the outputs it asks for with their parameters.
         rows: the first dimension of each of its inputs, at least 1.
         values: per input its elements: an array, flat or in its shape, or for BYTES a flat list.
     """
@@ -48,7 +49,7 @@ def to_part(request: InferenceRequest) -> Part | None:
         return None
     try:
         values = tuple(elements_of(tensor) for tensor in request.inputs)
-        key = _key_of(request)
+        key = _key_of(request, values)
     except (InvalidRequest, TypeError):
         return None
     return Part(request, key, rows, values)
@@ -81,10 +82,16 @@ def elements_of(tensor: RequestInput | ResponseOutput) -> Any:
     return values
 
 
-def _key_of(request: InferenceRequest) -> Any:
+def _key_of(request: InferenceRequest, values: Sequence[Any]) -> Any:
     inputs = tuple(
-        (each.name, each.datatype, tuple(each.shape[1:]), _canonical_all(each.parameters))
-        for each in request.inputs
+        (
+            each.name,
+            each.datatype,
+            tuple(each.shape[1:]),
+            frozenset(map(type, elements)) - _NULL if each.datatype is Datatype.BYTES else None,
+            _canonical_all(each.parameters),
+        )
+        for each, elements in zip(request.inputs, values, strict=True)
     )
     outputs = request.outputs and tuple(
         (each.name, _canonical_all(each.parameters)) for each in request.outputs
