@@ -13,6 +13,7 @@ import threading
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import grpc
 import pytest
@@ -134,9 +135,21 @@ def server_ready(server):
 
 
 def ended_by(server, number):
-    """Sends a signal and returns the exit code."""
-    server.process.send_signal(number)
+    """Sends a signal, again where it came so soon that it was one with the first, and returns the
+    exit code.
+    """
+    while server.process.poll() is None:
+        server.process.send_signal(number)
+        with suppress(subprocess.TimeoutExpired):
+            server.process.wait(0.5)
     return server.wait()
+
+
+def test_signal_that_comes_twice_at_once_is_one(start, background):
+    server = start("Answers", "drain_delay=0.5")
+    server.process.send_signal(signal.SIGTERM)
+    server.process.send_signal(signal.SIGINT)
+    assert server.wait() == 0
 
 
 def test_server_that_drains_is_not_ready_and_still_answers(start):
@@ -222,7 +235,7 @@ def test_second_signal_does_not_wait_for_code_that_cannot_be_stopped(
 
 
 def test_second_signal_ends_a_process_whose_loop_is_blocked(start, background):
-    server = start("Blocking", "loop_lag_warning=0.1")
+    server = start("Blocking", "loop_lag_warning=0.1", "parallel_workers=0")
     asked = background(fetch, server, INFER, REQUEST)
     server.wait_for("has blocked the event loop")
     server.process.send_signal(signal.SIGTERM)  # which nobody can see to
@@ -242,7 +255,7 @@ def test_second_signal_does_not_wait_for_an_unload(start):
 
 
 def test_model_that_does_not_let_itself_be_cancelled_holds_up_no_end(start, background):
-    server = start("Stubborn", "shutdown_grace_period=0.1")
+    server = start("Stubborn", "shutdown_grace_period=0.1", "parallel_workers=0")
     asked = background(fetch, server, INFER, REQUEST)
     server.wait_for("ENTERED")
     assert server.stop() == 0

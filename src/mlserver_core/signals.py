@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Callable
 from typing import Any
 
 import attrs
 
 _NUMBERS = (signal.SIGTERM, signal.SIGINT)
+#: Seconds within which a signal is the first one once more: some, such as ``timeout``, signal a
+#: process and then the group that it is in.
+_SAME = 0.1
 
 
 @attrs.define(eq=False)
@@ -29,7 +33,7 @@ class StopSignals:
     stop: Callable[[int], object]
     _before: dict[int, Any] = attrs.field(factory=dict, init=False)
     _listening: bool = attrs.field(default=False, init=False)
-    _signalled: bool = attrs.field(default=False, init=False)
+    _signalled: float | None = attrs.field(default=None, init=False)
 
     def listen(self) -> None:
         """Begins; raises ValueError outside of the main thread."""
@@ -48,10 +52,12 @@ class StopSignals:
     def __call__(self, number: int, frame: object) -> None:
         """Takes a signal, as Python calls it."""
         if self._listening:
-            if self._signalled:
+            now = time.monotonic()
+            if self._signalled is None:
+                self._signalled = now
+                self.loop.call_soon_threadsafe(self.stop, number)
+            elif now - self._signalled > _SAME:
                 os._exit(128 + number)  # as a shell says of what a signal has ended
-            self._signalled = True
-            self.loop.call_soon_threadsafe(self.stop, number)
         before = self._rest(number)
         if isinstance(before, StopSignals):
             before(number, frame)

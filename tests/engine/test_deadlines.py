@@ -336,6 +336,16 @@ async def test_stream_with_a_deadline_runs_only_as_it_is_asked_for(start):
     assert engine.in_flight.count == 0
 
 
+async def test_stream_that_was_over_in_time_is_not_late_afterwards(start, scene):
+    scene.open.set()
+    engine = await start(model(streaming(scene), request_timeout=10 * SOON))
+    context, got = RequestContext(), []
+    await collect(engine.infer_stream("m", None, one(), context), got)
+    await asyncio.sleep(12 * SOON)
+    assert len(got) == 4
+    assert not context.cancelled
+
+
 async def test_stream_with_a_deadline_that_is_left_is_closed(start, scene):
     engine = await start(model(streaming(scene), request_timeout=600))
     async with aclosing(engine.infer_stream("m", None, one(), RequestContext())) as responses:

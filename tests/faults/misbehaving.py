@@ -61,8 +61,19 @@ def limit():
     resource.setrlimit(resource.RLIMIT_AS, (now + 2**22, resource.RLIM_INFINITY))
 
 
+def leak():
+    """Takes all memory there is, to the last kilobyte, as if it had leaked."""
+    limit()
+    for size in (2**20, 2**16, 2**10):
+        with contextlib.suppress(MemoryError):
+            while True:
+                LEAKED.append(bytes(size))
+
+
+LEAKED = []
 WAYS = {
     "limit": limit,
+    "leak": leak,
     "double": lambda: None,
     "killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "stopped": lambda: os.kill(os.getpid(), signal.SIGSTOP),
@@ -142,6 +153,8 @@ class Looped(Model):
                 how, began, go, left = names(payload)
                 stack.callback(note, left)
                 note(began)
+                while how == "hang" and not (HERE / go).exists():
+                    time.sleep(0.01)  # noqa: ASYNC251  # it holds up the event loop
                 while how == "flow" and not (HERE / go).exists():
                     yield answer(self, payload)
                     await asyncio.sleep(0)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 
 import pytest
 
@@ -147,8 +148,33 @@ def test_the_models_of_a_pool_of_their_own_share_its_workers_and_end_them(begin,
     server = begin(2, write=False, parallel_workers=1)
     assert server.ask(model="one").text == server.ask(model="two").text != server.ask().text
     for name in ("one", "two"):
+        assert server.ask(model=name).outcome == "ok"
         assert server.post(f"/v2/repository/models/{name}/unload")[0] == 200
     until(lambda: len(server.pids()) == 1)
     assert server.ready()
+    server.workers = 1
+    server.check_whole()
+
+
+def test_workers_that_do_not_end_hold_up_nobody(begin, write_as, traffic, kill, until):
+    """W32: they are stopped, so that they cannot end, and go on when others were answered."""
+    write_as("threaded")
+    write_as("looped")
+    write_as("one", "models.Threaded", parallel_workers=2)
+    server = begin(3, write=False, parallel_workers=1)
+    own = server.able("one")
+    with traffic(server) as load:
+        for pid in own:
+            kill(pid, signal.SIGSTOP)
+        unloading = server.in_thread(path="/v2/repository/models/one/unload")
+        until(lambda: state(server, "one")["state"] == "UNLOADING")
+        load.wait_for_answers()
+        assert not unloading.answered()
+        for pid in own:
+            kill(pid, signal.SIGCONT)
+        assert unloading.answer()[0] == 200
+        until(lambda: not own & set(server.pids()))
+    load.check()
+    assert not load.fell()
     server.workers = 1
     server.check_whole()

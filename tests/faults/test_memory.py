@@ -29,16 +29,27 @@ def test_a_predict_that_asks_for_too_much_memory_is_answered_an_error(begin, tra
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_worker_that_has_no_memory_to_read_a_request_is_replaced(begin, traffic, until, workers):
+def test_a_request_that_a_worker_has_no_memory_for_is_refused(begin, traffic, until, workers):
     server = begin(workers)
+    pids = server.pids()
     with traffic(server) as load:
-        limited = int(server.ask("limit").text)
-        outcomes = []
-        while limited in server.pids():
-            outcomes.append(large(server))
-        server.process.wait_for(f"(pid {limited}) has ended")
-        assert set(outcomes) <= ({"ok"} if workers == 2 else {"ok", "unavailable"})
-        until(lambda: large(server) == "ok")
+        limited = set()
+        until(lambda: limited.add(int(server.ask("limit").text)) or limited == set(pids))
+        assert large(server) == "unavailable"
         load.wait_for_answers()
-    load.check("unavailable")
+    load.check()
+    assert server.pids() == pids
+    server.check_whole()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_worker_with_no_memory_at_all_is_replaced(begin, traffic, workers):
+    server = begin(workers)
+    pids = server.pids()
+    with traffic(server) as load:
+        assert server.ask("leak").outcome in {"failed", "unavailable", "quarantined"}
+        server.process.wait_for("has ended")
+        load.wait_for_all_workers()
+    assert server.pids() != pids
+    load.check("unavailable", "failed")
     server.check_whole()

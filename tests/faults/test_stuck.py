@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import socket
 
 import pytest
 
@@ -55,4 +57,21 @@ def test_a_request_that_hangs_is_late_and_its_worker_is_ended(
         until(server.ready)
         load.wait_for_answers()
     load.check("late", "unavailable")  # late is what waited behind it
+    server.check_whole()
+
+
+@pytest.mark.parametrize(
+    ("model", "path"), [("threaded", "infer"), ("looped", "infer"), ("looped", "infer_stream")]
+)
+def test_a_worker_is_ended_whose_request_hangs_when_its_client_has_left(begin, model, path):
+    server = begin(workers=1, request_timeout=1)
+    tensor = {"name": "hang", "shape": [1, 1], "datatype": "FP64", "data": [-1.0]}
+    body = json.dumps({"id": "left", "inputs": [tensor]})
+    head = f"POST /v2/models/{model}/{path} HTTP/1.1\r\nHost: test\r\nContent-Length: {len(body)}"
+    with socket.create_connection(("127.0.0.1", server.process.http_port)) as client:
+        client.sendall(f"{head}\r\n\r\n{body}".encode())
+        server.wait_for_file("began-left", model)
+    server.process.wait_for("is still at request left")
+    server.process.wait_for(f"has ended: a request of model '{model}' was stuck in it")
+    server.sent[model] += 1
     server.check_whole()

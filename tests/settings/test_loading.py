@@ -233,6 +233,7 @@ def test_a_wrong_value_names_the_file_the_key_and_both_sides(server, values, tex
         ("MLSERVER_HTTP_PORT", "-1", "expected a port from 0 to 65535, got -1"),
         ("mlserver_debug", "2", "expected true or false, got 2"),
         ("MLSERVER_TRUSTED_TYPES", "a,b", "expected a list, got 'a,b'"),
+        ("MLSERVER_PARALLEL_WORKERS", "100000", "expected 0 to 1024, got 100000"),
         ("MLSERVER_SHUTDOWN_GRACE_PERIOD", "-1", "expected at least 0, got -1.0"),
         ("MLSERVER_SHUTDOWN_GRACE_PERIOD", "nan", "expected at least 0, got nan"),
         ("MLSERVER_REQUEST_TIMEOUT", "0", "expected more than 0, got 0.0"),

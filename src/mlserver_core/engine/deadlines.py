@@ -115,6 +115,7 @@ class Deadlines:
         late: asyncio.Future[None] = loop.create_future()
         asked: asyncio.Queue[asyncio.Future[T]] = asyncio.Queue()
         task = asyncio.ensure_future(_hand_out(items, asked))
+        timer: asyncio.TimerHandle
 
         timer: asyncio.TimerHandle
 

@@ -7,6 +7,7 @@ import logging
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -36,11 +37,13 @@ class LoopWatchdog:
         loop: the one that is watched, in whose thread this is made.
         name: what the log calls it.
         seconds: how long it may stand still.
+        log: takes the level of a message, and its text.
     """
 
     loop: asyncio.AbstractEventLoop
     name: str
     seconds: float
+    log: Callable[[int, str], None] = lambda level, text: logger.log(level, "%s", text)
     _watched: int = attrs.field(factory=threading.get_ident, init=False)
     _stopped: threading.Event = attrs.field(factory=threading.Event, init=False)
     _turned: threading.Event = attrs.field(factory=threading.Event, init=False)
@@ -69,7 +72,7 @@ class LoopWatchdog:
             if self._stopped.is_set():
                 return
             if warned_at:
-                logger.info("The %s turns again, after %.1f s", self.name, blocked)
+                self.log(logging.INFO, f"The {self.name} turns again, after {blocked:.1f} s")
             blocked, warned_at = 0.0, 0.0
 
     def _ask(self) -> bool:
@@ -84,7 +87,7 @@ class LoopWatchdog:
     def _warn(self, blocked: float) -> None:
         frame = sys._current_frames().get(self._watched)  # noqa: SLF001  # documented as public
         if frame is not None:
-            logger.warning("%s", _describe(frame, self.name, blocked))
+            self.log(logging.WARNING, _describe(frame, self.name, blocked))
 
 
 def _describe(frame: FrameType, name: str, blocked: float) -> str:

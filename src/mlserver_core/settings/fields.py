@@ -12,6 +12,8 @@ from mlserver_core.types.converter import show
 
 #: Characters; as file systems have it.
 _LONGEST_NAME = 255
+#: Processes; a slip of the finger shall not fill the machine with them.
+MOST_WORKERS = 1024
 
 
 class Effect(enum.Enum):
@@ -69,6 +71,16 @@ def above(limit: float) -> Any:
     def check(_: object, __: attrs.Attribute[Any], value: Any) -> None:
         if value is not None and not value > limit:
             raise ValueError(f"expected more than {limit}, got {value}")
+
+    return check
+
+
+def within(minimum: int, maximum: int) -> Any:
+    """A validator for whole numbers that would do harm above ``maximum``; raises ValueError."""
+
+    def check(_: object, __: attrs.Attribute[Any], value: Any) -> None:
+        if value is not None and not minimum <= value <= maximum:
+            raise ValueError(f"expected {minimum} to {maximum}, got {value}")
 
     return check
 

@@ -7,7 +7,15 @@ from typing import Any
 
 import attrs
 
-from mlserver_core.settings.fields import Effect, above, at_least, setting, url_segment
+from mlserver_core.settings.fields import (
+    MOST_WORKERS,
+    Effect,
+    above,
+    at_least,
+    setting,
+    url_segment,
+    within,
+)
 from mlserver_core.types import MetadataTensor
 from mlserver_core.types.converter import structure
 from mlserver_core.types.open_names import OpenNames
@@ -123,7 +131,7 @@ class ModelSettings:
     parallel_workers: int | None = setting(
         "Worker processes of this model alone; 0 serves it in the server's own process.",
         default=None,
-        validator=at_least(0),
+        validator=within(0, MOST_WORKERS),
     )
     warm_workers: bool = setting("Does nothing in MLServer either.", NONE, default=False)
     max_batch_size: int = setting(

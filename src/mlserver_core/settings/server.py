@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 
 from mlserver_core.settings.fields import (
+    MOST_WORKERS,
     Effect,
     above,
     at_least,
@@ -19,6 +20,7 @@ from mlserver_core.settings.fields import (
     path_or_object,
     port,
     setting,
+    within,
 )
 
 LATER, NONE = Effect.LATER, Effect.NONE
@@ -167,7 +169,7 @@ class Settings:
     parallel_workers: int = setting(
         "Worker processes; 0 serves in the server's own process.",
         default=1,
-        validator=at_least(0),
+        validator=within(0, MOST_WORKERS),
     )
     parallel_workers_timeout: int = setting(
         "Seconds a worker may take to stop.", default=5, validator=at_least(0)

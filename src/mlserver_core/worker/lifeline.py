@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import faulthandler
+import json
 import os
 import signal
 import socket
 import sys
 import threading
+from collections.abc import Mapping
 from types import FrameType
+from typing import Any
 
 import attrs
 
@@ -34,6 +38,17 @@ class Lifeline:
     """
 
     heartbeat: socket.socket
+    _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
+
+    def say(self, body: Mapping[str, Any]) -> None:
+        """Sends a log record at once, also while the event loop is held up; one that does not fit
+        any more is dropped.
+
+        Args:
+            body: what ``executors.processes.logs.to_body`` made of it.
+        """
+        with contextlib.suppress(OSError):
+            self._send(json.dumps(body).encode())
 
     def start(self) -> None:
         """Begins; there is no end but that of the process."""
@@ -43,8 +58,7 @@ class Lifeline:
     def _beat(self) -> None:
         while True:
             try:
-                # Never waits: a server that is busy reads its beats later.
-                self.heartbeat.send(b".", socket.MSG_DONTWAIT)
+                self._send(b"")
             except BlockingIOError:
                 pass
             except OSError:
@@ -57,6 +71,11 @@ class Lifeline:
             except OSError:
                 break
         os._exit(1)
+
+    def _send(self, line: bytes) -> None:
+        """Sends a line; an empty one is a beat. Never waits: a server that is busy reads later."""
+        with self._lock:
+            self.heartbeat.send(line + b"\n", socket.MSG_DONTWAIT)
 
 
 def guard(*sockets: socket.socket) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 import sys
@@ -15,9 +16,11 @@ import attrs
 from mlserver_core.codecs import Codecs
 from mlserver_core.engine import main_loop
 from mlserver_core.engine.parts import Parts, collect_parts, load_plugins
+from mlserver_core.engine.watchdog import LoopWatchdog
 from mlserver_core.executors.interfaces import ExecutorFactory
 from mlserver_core.executors.processes.connection import Connection
 from mlserver_core.executors.processes.frames import BrokenFrame, Frame, Kind
+from mlserver_core.executors.processes.logs import to_body
 from mlserver_core.hooks.registry import Registry
 from mlserver_core.settings import Settings
 from mlserver_core.worker.lifeline import Lifeline, guard
@@ -30,15 +33,20 @@ from mlserver_core.worker.work import Work
 _LOOK = 0.5
 
 
+logger = logging.getLogger("mlserver")
+
+
 @attrs.define(eq=False)
 class Worker:
     """One worker, in its event loop.
 
     Attributes:
+        lifeline: to the server too, for what cannot wait for the event loop.
         sender: to the server.
         work: what the server asks for; None until it has said what its settings are.
     """
 
+    lifeline: Lifeline
     sender: Sender = attrs.field(factory=Sender, init=False)
     work: Work | None = attrs.field(default=None, init=False)
     _stopping: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
@@ -72,7 +80,16 @@ class Worker:
         """Raises PluginError."""
         settings: Settings = body["settings"]
         start_shipping(self.sender, body["levels"])
+        if settings.loop_lag_warning:
+            loop, seconds = asyncio.get_running_loop(), settings.loop_lag_warning
+            LoopWatchdog(loop, "event loop", seconds, self._log_now).start()
         return Work(settings, Models(settings, make_parts(settings), self.sender), self.sender)
+
+    def _log_now(self, level: int, text: str) -> None:
+        """Logs what happens while the event loop, which sends all other records, is held up."""
+        if logger.isEnabledFor(level):
+            record = logger.makeRecord(logger.name, level, __file__, 0, text, (), None)
+            self.lifeline.say(to_body(record))
 
     async def _look(self) -> None:
         while True:
@@ -111,12 +128,13 @@ def run(frames: int, heartbeat: int) -> None:
     """
     sockets = socket.socket(fileno=frames), socket.socket(fileno=heartbeat)
     guard(*sockets)
-    Lifeline(sockets[1]).start()
+    lifeline = Lifeline(sockets[1])
+    lifeline.start()
     # aiohttp reads this: there is no socket here that a file could be sent into.
     os.environ["AIOHTTP_NOSENDFILE"] = "1"
 
     async def work() -> None:
-        await Worker().run(sockets[0])
+        await Worker(lifeline).run(sockets[0])
 
     main_loop.run(work())
     main_loop.end(0)

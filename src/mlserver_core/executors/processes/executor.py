@@ -31,7 +31,7 @@ class ProcessesExecutor:
         pool: where it lives.
         release: the pool is needed no more for this model; to be called once.
         timeout: seconds after which a request that is still worked on has its worker ended, once
-            its caller has been told that it takes too long; None lets it go on.
+            its caller has left or has been told that it takes too long; None lets it go on.
     """
 
     settings: ModelSettings
@@ -62,8 +62,11 @@ class ProcessesExecutor:
         """Has a worker run the model's ``predict_stream``."""
         call = self._make(Kind.STREAM, {}, stream=True)
         async with aclosing(Stream(call, self.pool.dispatcher, requests).items()) as items:
-            async for item in items:
-                yield item
+            try:
+                async for item in items:
+                    yield item
+            finally:
+                self._watch(call)
 
     async def exchange(
         self, handler: str, call: HttpCall
@@ -71,8 +74,11 @@ class ProcessesExecutor:
         """Has a worker run a custom handler."""
         asked = self._make(Kind.EXCHANGE, {"handler": handler, "call": call}, stream=True)
         async with aclosing(Stream(asked, self.pool.dispatcher).items()) as pieces:
-            async for piece in pieces:
-                yield piece
+            try:
+                async for piece in pieces:
+                    yield piece
+            finally:
+                self._watch(asked)
 
     def available(self) -> bool:
         """Has a worker the model?"""
@@ -137,9 +143,18 @@ class ProcessesExecutor:
             return await call.ended
         except asyncio.CancelledError:
             self.pool.dispatcher.give_up(call, expired=call.expired)
-            if call.expired and self.timeout is not None and call.worker is not None:
-                # What began just before its time was up gets as long again. The timer is to know
-                # no more than its id: it would keep the tensors all that time.
-                stuck = call.worker, call.id, self.timeout
-                asyncio.get_running_loop().call_later(self.timeout, self.pool.end_stuck, *stuck)
+            self._watch(call)
             raise
+
+    def _watch(self, call: Call) -> None:
+        """Has the worker ended that is still at a call which nobody waits for, long after its time
+        was up.
+        """
+        worker, context = call.worker, call.context
+        if self.timeout is None or worker is None or call.id not in worker.calls:
+            return
+        # What began just before its time was up gets as long again. The timer is to know no more
+        # than its id: it would keep the tensors all that time.
+        left = (context.remaining() if context is not None else None) or 0.0
+        stuck = worker, call.id, self.timeout
+        asyncio.get_running_loop().call_later(left + self.timeout, self.pool.end_stuck, *stuck)

@@ -15,6 +15,7 @@ from typing import Any
 
 import attrs
 
+from mlserver_core.executors.processes import logs
 from mlserver_core.executors.processes.calls import Call
 from mlserver_core.executors.processes.connection import Connection
 from mlserver_core.executors.processes.frames import Frame, Kind
@@ -68,6 +69,7 @@ class WorkerProcess:
     _connection: Connection | None = attrs.field(default=None, init=False)
     _heart: socket.socket | None = attrs.field(default=None, init=False)
     _closed: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
+    _heard: bytes = attrs.field(default=b"", init=False)
     _missed: int = attrs.field(default=0, init=False)
 
     def __str__(self) -> str:
@@ -183,7 +185,12 @@ class WorkerProcess:
     def _beat(self) -> None:
         assert self._heart is not None  # noqa: S101  # its reader is removed first
         with contextlib.suppress(BlockingIOError):
-            if self._heart.recv(4096):
+            came = self._heart.recv(65536)
+            *lines, self._heard = (self._heard + came).split(b"\n")
+            for line in filter(None, lines):
+                with contextlib.suppress(ValueError):  # the end of a long one may not have fitted
+                    logs.emit(json.loads(line))
+            if came:
                 self._missed = 0
                 self.beats += 1
                 self.on_beat(self)
