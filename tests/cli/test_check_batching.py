@@ -41,6 +41,22 @@ MIXING = (
             return answer(self, values - values.mean())
 """
 )
+#: The same, where a small number is all that it answers.
+TINY = (
+    MIXING
+    + """
+        def answer(self, values, answer=answer):
+            return answer(self, values * 1e-9)
+"""
+)
+#: Answers one row, however many it is asked.
+SUMMING = (
+    GOOD
+    + """
+        def answer(self, values, answer=answer):
+            return answer(self, values.sum(axis=0, keepdims=True))
+"""
+)
 #: Answers to one row differ from call to call.
 COUNTING = (
     GOOD
@@ -58,6 +74,8 @@ MODELS = {
     "good": (GOOD, {"inputs": INPUTS, **BATCHING}),
     "mixing": (MIXING, BATCHING),
     "counting": (COUNTING, BATCHING),
+    "tiny": (TINY, BATCHING),
+    "summing": (SUMMING, BATCHING),
     "alone": (GOOD, {"inputs": INPUTS}),
 }
 
@@ -114,9 +132,10 @@ def test_a_model_that_answers_row_by_row_passes_and_what_was_merged_is_told(chec
     assert int(merged[1]) < 128
 
 
-def test_a_model_whose_rows_mix_fails_and_the_rows_are_named(check, write):
+@pytest.mark.parametrize("model", ["mixing", "tiny"])
+def test_a_model_whose_rows_mix_fails_and_the_rows_are_named(check, write, model):
     rows = write("rows.jsonl", requests([1, 2, 3], [4]))
-    found = check("mixing", "--input", rows)
+    found = check(model, "--input", rows)
     assert found.exit_code == 1, found.output
     assert stages(found.output)["alone, a second time"] == (4, 0)
     assert stages(found.output)["together"] == (4, 4)
@@ -150,6 +169,14 @@ def test_a_model_that_merged_nothing_is_not_said_to_have_merged(check, write):
     found = check("good", "--input", rows)
     assert found.exit_code == 0, found.output
     assert "No merge was seen: 4 requests came to the model in 4 calls." in found.output
+
+
+def test_a_model_whose_batches_are_of_no_use_is_not_said_to_have_merged(check, write):
+    rows = write("rows.jsonl", requests([1, 2, 3, 4, 5]))
+    found = check("summing", "--input", rows)
+    assert found.exit_code == 0, found.output
+    asked = re.search(r"Batching costs time: 20 requests came to the model in (\d+)", found.output)
+    assert int(asked[1]) > 20
 
 
 def test_without_metrics_it_is_not_known_whether_requests_were_merged(check):

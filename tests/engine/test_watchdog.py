@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import math
 import signal
 import threading
 import time
@@ -89,6 +90,16 @@ def asked(server, call="infer"):
     yield
     asking.join(LONG)
     assert outcome == [200]
+
+
+async def test_watchdog_takes_any_time_to_wait(make_watchdog):
+    dog = make_watchdog(seconds=math.inf)
+    [thread] = threads()
+    while not dog._turned.is_set():  # noqa: ASYNC110  # the thread waits next
+        await asyncio.sleep(0.01)
+    dog.stop()
+    await asyncio.get_running_loop().run_in_executor(None, thread.join, LONG)
+    assert not thread.is_alive()  # a thread that fails fails the test
 
 
 @pytest.mark.parametrize(
@@ -207,9 +218,9 @@ def make_watchdog(monkeypatch):
     """Starts watchdogs of this loop, and stops them at the end."""
     dogs = []
 
-    def make(again=10.0):
+    def make(again=10.0, seconds=0.05):
         monkeypatch.setattr("mlserver_core.engine.watchdog._AGAIN", again)
-        dogs.append(LoopWatchdog(asyncio.get_running_loop(), "loop", 0.05))
+        dogs.append(LoopWatchdog(asyncio.get_running_loop(), "loop", seconds))
         dogs[-1].start()
         return dogs[-1]
 

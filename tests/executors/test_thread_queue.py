@@ -140,3 +140,20 @@ def test_many_threads_that_submit_and_cancel_lose_no_call(make):
         thread.join(LONG)
     assert len(ran) == len(set(ran)) == sum(kept)
     assert queue.waiting == 0
+
+
+def test_call_for_which_no_thread_can_begin_is_refused_and_the_next_has_one(make, monkeypatch):
+    queue, ran = make(), []
+
+    def no_thread(*arguments):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading, "_start_new_thread", no_thread, raising=False)
+        patched.setattr(threading, "_start_joinable_thread", no_thread, raising=False)
+        with pytest.raises(RuntimeError, match="new thread"):
+            queue.submit(ran.append, 1)
+    assert queue.waiting == 0
+    queue.submit(ran.append, 2).result(LONG)
+    queue.submit(ran.append, 3).result(LONG)
+    assert ran == [2, 3]

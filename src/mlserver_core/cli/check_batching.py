@@ -36,7 +36,7 @@ _FILE = click.Path(exists=True, dir_okay=False)
     default=1e-6,
     show_default=True,
     type=click.FloatRange(min=0),
-    help="How far floats may be apart, relative to their size.",
+    help="How far floats may be apart, relative to the largest of their output.",
 )
 @click.option("--metrics-url", default="", help="By default port 8082 of the same host.")
 @click.option("--request-headers", "-H", multiple=True, help="'NAME: VALUE', sent with every call.")

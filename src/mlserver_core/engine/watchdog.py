@@ -58,7 +58,7 @@ class LoopWatchdog:
         self._stopped.set()
 
     def _watch(self) -> None:
-        period = max(self.seconds / _LOOKS, _SHORTEST)
+        period = min(max(self.seconds / _LOOKS, _SHORTEST), threading.TIMEOUT_MAX)
         blocked, warned_at = 0.0, 0.0
         while self._ask():
             looked = time.monotonic()

@@ -57,7 +57,9 @@ class ThreadQueue:
         return len(self._waiting)
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Call:
-        """Puts a call behind all others; raises RuntimeError after ``end``."""
+        """Puts a call behind all others; raises RuntimeError after ``end``, and where the system
+        lets no thread begin.
+        """
         call = Call(function, arguments)
         with self._lock:
             if self._ended:
@@ -67,7 +69,13 @@ class ThreadQueue:
             self._busy += is_free
         call.add_done_callback(self._forget)
         if is_free:
-            self._pool.submit(self._work)
+            try:
+                self._pool.submit(self._work)
+            except RuntimeError:
+                with self._lock:
+                    self._busy -= 1  # or else the next would wait for a thread that is not there
+                call.cancel()
+                raise
         return call
 
     def end(self) -> None:

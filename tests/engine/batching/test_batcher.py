@@ -561,7 +561,7 @@ async def outcomes(bench, *values):
     return await asyncio.gather(*asked, return_exceptions=True)
 
 
-@pytest.mark.parametrize("kind", [RuntimeFailed, InvalidRequest, MLServerError])
+@pytest.mark.parametrize("kind", [RuntimeFailed, InvalidRequest, MLServerError, TooLarge])
 async def test_of_a_batch_that_fails_only_the_culprits_get_an_error_each_its_own_r4_w20(
     bench, kind
 ):
@@ -619,7 +619,6 @@ async def test_a_batch_that_was_quarantined_is_asked_one_by_one(bench):
         Unavailable("gone"),
         Overloaded("full"),
         DeadlineExceeded("late"),
-        TooLarge("large"),
         ModelNotReady("m", "v1"),
         InternalError("bug"),
         ValueError("a bug of ours"),
@@ -712,6 +711,14 @@ async def test_what_is_asked_and_what_waits_is_counted(bench):
     bench.ask(*range(20))
     await settle()
     assert metrics.batches == [(1, 1), (2, 3), (1, 20)]
+
+
+async def test_what_is_asked_again_is_counted_again(bench):
+    metrics = Counted()
+    _, call = await bench(metrics=metrics).gather((1, 2), (3,))
+    call.answer.set_exception(RuntimeFailed("one of them"))
+    await until(lambda: len(metrics.batches) == 4)
+    assert metrics.batches == [(1, 1), (2, 3), (1, 2), (1, 1)]
 
 
 @pytest.mark.parametrize(

@@ -21,15 +21,15 @@ from mlserver_core.types.datatypes import to_dtype
 
 #: The machine may be busy with other things.
 untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-TEXTS = st.text(max_size=4) | st.binary(max_size=4)
+TEXTS = (st.text(max_size=4), st.binary(max_size=4))
 
 
 @st.composite
-def tensors(draw, datatype, shape, name="x"):
+def tensors(draw, datatype, shape, texts, name="x"):
     """A tensor as a transport hands it on: an array, flat or in its shape, or a list of texts."""
     count = math.prod(shape)
     if datatype is Datatype.BYTES:
-        data = draw(st.lists(TEXTS, min_size=count, max_size=count))
+        data = draw(st.lists(texts, min_size=count, max_size=count))
     else:
         dtype = to_dtype(datatype)
         raw = draw(st.binary(min_size=count * dtype.itemsize, max_size=count * dtype.itemsize))
@@ -44,15 +44,19 @@ def tensors(draw, datatype, shape, name="x"):
 def agreeing(draw):
     """Parts of equal keys, with one or two inputs of any datatype and trailing shape."""
     kinds = [
-        (draw(st.sampled_from(Datatype)), draw(st.lists(st.integers(0, 2), max_size=2)))
+        (
+            draw(st.sampled_from(Datatype)),
+            draw(st.lists(st.integers(0, 2), max_size=2)),
+            draw(st.sampled_from(TEXTS)),
+        )
         for _ in range(draw(st.integers(1, 2)))
     ]
     parts = []
     for number in range(draw(st.integers(2, 3))):
         rows = draw(st.integers(1, 2))
         inputs = [
-            draw(tensors(datatype, [rows, *trailing], f"x{position}"))
-            for position, (datatype, trailing) in enumerate(kinds)
+            draw(tensors(datatype, [rows, *trailing], texts, f"x{position}"))
+            for position, (datatype, trailing, texts) in enumerate(kinds)
         ]
         parts.append(to_part(InferenceRequest(id=str(number), inputs=inputs)))
     return parts

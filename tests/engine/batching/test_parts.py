@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import functools
+
 import pytest
 
 from mlserver_core.engine.batching.parts import count_rows, to_part
@@ -62,6 +64,15 @@ def test_requests_that_differ_in_what_is_their_own_agree(other):
 )
 def test_requests_that_differ_in_what_a_model_sees_of_both_do_not_agree(other):
     assert not agree(request(), other)
+
+
+def test_texts_do_not_agree_with_bytes_whatever_is_null():
+    texts, others, bytes_ = (
+        request(tensor(datatype="BYTES", shape=[2], data=data))
+        for data in (["a", "b"], ["c", None], [b"a", b"b"])
+    )
+    assert agree(texts, others)
+    assert not agree(texts, bytes_)
 
 
 def test_inputs_in_another_order_do_not_agree():
@@ -129,6 +140,7 @@ def test_parameters_that_are_equal_in_python_alone_do_not_agree(one, other):
         request(tensor(data=[1.0])),
         request(tensor(parameters={"p": object()})),
         request(parameters={"p": {1, 2}}),
+        request(parameters={"p": functools.reduce(lambda inner, _: [inner], range(900), 1)}),
     ],
     ids=[
         "no inputs w18",
@@ -140,6 +152,7 @@ def test_parameters_that_are_equal_in_python_alone_do_not_agree(one, other):
         "data too short",
         "odd parameter",
         "odd request parameter",
+        "deep parameter",
     ],
 )
 def test_what_has_no_rows_of_its_own_or_cannot_be_compared_goes_alone(alone):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from mlserver_core.cli.batch_checking.comparison import Outcome, find_difference
+from mlserver_core.cli.batch_checking.comparison import Outcome, find_difference, largest_floats
 from mlserver_core.cli.batch_checking.rows import Row
 from mlserver_core.cli.batch_checking.server import CheckedModel
 from mlserver_core.errors import InvalidRequest
@@ -51,7 +51,7 @@ class Check:
 
     Attributes:
         model: the model.
-        tolerance: how far floats may be apart, relative to their size.
+        tolerance: how far floats may be apart, relative to the largest of their output.
         stages: what was found.
         merges: what can be said about how many requests were merged; for the user.
     """
@@ -61,6 +61,7 @@ class Check:
     stages: list[Stage] = attrs.field(factory=list)
     merges: str = ""
     _alone: dict[str, Outcome] = attrs.field(factory=dict)
+    _distances: dict[str, float] = attrs.field(factory=dict)
 
     @property
     def is_equal(self) -> bool:
@@ -84,6 +85,8 @@ class Check:
         if first is None:
             reason = self._alone[rows[0].name].error
             raise InvalidRequest(f"the model answers no row, even alone: {reason}")
+        largest = largest_floats(self._alone.values())
+        self._distances = {name: size * self.tolerance for name, size in largest.items()}
         again = [await self.model.ask(row) for row in rows]
         self._compare("alone, a second time", rows, again)
         version = first.model_version or ""
@@ -106,7 +109,7 @@ class Check:
 
     def _compare(self, name: str, rows: Sequence[Row], found: Sequence[Outcome]) -> None:
         texts = [
-            find_difference(self._alone[row.name], outcome, self.tolerance)
+            find_difference(self._alone[row.name], outcome, self._distances)
             for row, outcome in zip(rows, found, strict=True)
         ]
         differences = [
@@ -124,7 +127,13 @@ def _describe_merges(sent: int, before: float | None, after: float | None) -> st
             "no requests were merged."
         )
     calls = int(after - before)
-    if calls >= sent:
+    if calls > sent:
+        return (
+            f"Batching costs time: {sent} requests came to the model in {calls} calls. Batches "
+            "failed, or their answers could not be cut by rows, and were asked again in smaller "
+            "ones; the server's log says why."
+        )
+    if calls == sent:
         return (
             f"No merge was seen: {sent} requests came to the model in {calls} calls. It may be too "
             'fast to be busy; "batch_when_idle": false makes requests wait for others.'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -27,7 +28,24 @@ class Outcome:
     error: str = ""
 
 
-def find_difference(expected: Outcome, found: Outcome, tolerance: float) -> str:
+def largest_floats(outcomes: Iterable[Outcome]) -> dict[str, float]:
+    """How large the finite numbers get, by output with floats.
+
+    Raises:
+        InvalidRequest: an answer's data does not fit its shape.
+    """
+    largest: dict[str, float] = {}
+    for answer in filter(None, (outcome.answer for outcome in outcomes)):
+        for each in answer.outputs:
+            if each.datatype in FLOATS:
+                values = to_elements(each.name, each.datatype, each.shape, each.data.root)
+                sizes = np.abs(values.astype(np.float64))
+                size = float(np.max(sizes, initial=0.0, where=np.isfinite(sizes)))
+                largest[each.name] = max(size, largest.get(each.name, 0.0))
+    return largest
+
+
+def find_difference(expected: Outcome, found: Outcome, distances: Mapping[str, float]) -> str:
     """What is not the same, for the user; empty where nothing is.
 
     Of errors the status counts, of answers all but the id. NaN is the same as NaN.
@@ -35,7 +53,7 @@ def find_difference(expected: Outcome, found: Outcome, tolerance: float) -> str:
     Args:
         expected: of the row alone.
         found: of the row among others.
-        tolerance: how far floats may be apart, relative to their size.
+        distances: how far floats may be apart, by output.
 
     Raises:
         InvalidRequest: an answer's data does not fit its shape.
@@ -50,10 +68,10 @@ def find_difference(expected: Outcome, found: Outcome, tolerance: float) -> str:
     if _plain(one.parameters) != _plain(other.parameters):
         return f"parameters {_plain(one.parameters)} alone, {_plain(other.parameters)} among others"
     pairs = zip(one.outputs, other.outputs, strict=True)
-    return next(filter(None, (_compare(*pair, tolerance) for pair in pairs)), "")
+    return next(filter(None, (_compare(*pair, distances) for pair in pairs)), "")
 
 
-def _compare(one: ResponseOutput, other: ResponseOutput, tolerance: float) -> str:
+def _compare(one: ResponseOutput, other: ResponseOutput, distances: Mapping[str, float]) -> str:
     facts = [f"{each.datatype} {each.shape} {_plain(each.parameters)}" for each in (one, other)]
     if facts[0] != facts[1]:
         return f"output {one.name!r}: {facts[0]} alone, {facts[1]} among others"
@@ -67,7 +85,9 @@ def _compare(one: ResponseOutput, other: ResponseOutput, tolerance: float) -> st
         mine, theirs = mine.reshape(-1), theirs.reshape(-1)
         if one.datatype in FLOATS:
             left, right = mine.astype(np.float64), theirs.astype(np.float64)
-            same = np.isclose(left, right, rtol=tolerance, atol=tolerance, equal_nan=True)
+            same = np.isclose(
+                left, right, rtol=0, atol=distances.get(one.name, 0.0), equal_nan=True
+            )
         else:
             same = mine == theirs
         wrong = np.flatnonzero(~same).tolist()

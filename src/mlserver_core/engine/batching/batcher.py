@@ -144,7 +144,6 @@ class Batcher:
         return member
 
     def _dispatch_group(self, group: Group) -> None:
-        self.metrics.observe_batch(waiting=self.waiting, rows=group.rows)
         self._remove(group)
         self._dispatch(group.members)
 
@@ -158,6 +157,8 @@ class Batcher:
         members = [member for member in members if not member.answer.done()]
         if not members:
             return
+        rows = sum(member.part.rows for member in members)
+        self.metrics.observe_batch(waiting=self.waiting + len(members), rows=rows)
         self.running += 1
         if len(members) == 1:
             members[0].batch = None

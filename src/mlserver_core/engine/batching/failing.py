@@ -16,7 +16,6 @@ _OF_THE_SERVER = frozenset(
         ErrorCode.OVERLOADED,
         ErrorCode.DEADLINE_EXCEEDED,
         ErrorCode.CANCELLED,
-        ErrorCode.TOO_LARGE,
         ErrorCode.MODEL_NOT_FOUND,
         ErrorCode.MODEL_NOT_READY,
         ErrorCode.INTERNAL,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -14,6 +14,9 @@ from mlserver_core.types.tensors import count_elements, to_elements
 
 #: What a parameter may be made of besides lists and objects; JSON and gRPC have no more.
 _SCALARS = (bool, int, str, bytes, type(None))
+_NULL = frozenset({type(None)})
+#: Levels of lists and objects in a parameter that is compared with others.
+_DEEPEST = 64
 
 
 @attrs.frozen(eq=False)
@@ -23,8 +26,8 @@ class Part:
     Attributes:
         request: the request.
         key: what it has to have in common with others: names, order, datatypes, trailing shapes
-            and parameters of its inputs, its own parameters but for the headers, and the outputs
-            it asks for with their parameters.
+            and parameters of its inputs, and whether BYTES are text or bytes; its own parameters
+            but for the headers, and the outputs it asks for with their parameters.
         rows: the first dimension of each of its inputs, at least 1.
         values: per input its elements: an array, flat or in its shape, or for BYTES a flat list.
     """
@@ -46,7 +49,7 @@ def to_part(request: InferenceRequest) -> Part | None:
         return None
     try:
         values = tuple(elements_of(tensor) for tensor in request.inputs)
-        key = _key_of(request)
+        key = _key_of(request, values)
     except (InvalidRequest, TypeError):
         return None
     return Part(request, key, rows, values)
@@ -79,10 +82,16 @@ def elements_of(tensor: RequestInput | ResponseOutput) -> Any:
     return values
 
 
-def _key_of(request: InferenceRequest) -> Any:
+def _key_of(request: InferenceRequest, values: Sequence[Any]) -> Any:
     inputs = tuple(
-        (each.name, each.datatype, tuple(each.shape[1:]), _canonical_all(each.parameters))
-        for each in request.inputs
+        (
+            each.name,
+            each.datatype,
+            tuple(each.shape[1:]),
+            frozenset(map(type, elements)) - _NULL if each.datatype is Datatype.BYTES else None,
+            _canonical_all(each.parameters),
+        )
+        for each, elements in zip(request.inputs, values, strict=True)
     )
     outputs = request.outputs and tuple(
         (each.name, _canonical_all(each.parameters)) for each in request.outputs
@@ -97,19 +106,23 @@ def _canonical_all(parameters: Parameters | None, but: str = "") -> Any:
     return _canonical({name: value for name, value in plain.items() if name != but})
 
 
-def _canonical(value: Any) -> Any:
+def _canonical(value: Any, levels: int = _DEEPEST) -> Any:
     """Something hashable that is equal for equal values of one type only: 1 is not true here.
 
     Raises:
-        TypeError: for what is neither JSON nor bytes.
+        TypeError: for what is neither JSON nor bytes, or nested in more than ``levels``.
     """
     if isinstance(value, float):
         # By its sign too, and NaN is as good as NaN.
         return "float", None if math.isnan(value) else value, math.copysign(1, value)
     if isinstance(value, _SCALARS):
         return type(value).__name__, value
+    if levels == 0:
+        raise TypeError("a parameter is nested too deeply")
     if isinstance(value, Mapping):
-        return "object", frozenset((name, _canonical(each)) for name, each in value.items())
+        return "object", frozenset(
+            (name, _canonical(each, levels - 1)) for name, each in value.items()
+        )
     if isinstance(value, (list, tuple)):
-        return "list", tuple(map(_canonical, value))
+        return "list", tuple(_canonical(each, levels - 1) for each in value)
     raise TypeError(f"a parameter is a {type(value).__name__}")
