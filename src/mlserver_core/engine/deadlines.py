@@ -117,8 +117,6 @@ class Deadlines:
         task = asyncio.ensure_future(_hand_out(items, asked))
         timer: asyncio.TimerHandle
 
-        timer: asyncio.TimerHandle
-
         def expire() -> None:
             nonlocal timer
             if left := deadline.left():  # uvloop's timers may be early
