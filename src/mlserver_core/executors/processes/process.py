@@ -120,6 +120,7 @@ class WorkerProcess:
         except BaseException:
             self._kill_group()
             self._close()
+            await self._process.wait()
             raise
         if self.reason is not None:  # it was to be ended while it was being started
             self._kill_group()

@@ -25,6 +25,8 @@ _LONGEST_DELAY = 30.0
 #: Seconds after which a process has lived well, and its end counts as a first failure.
 _STABLE = 60.0
 _PULSE = 1.0
+#: Seconds that processes which were killed may take to be gone.
+_REAPED = 2.0
 
 
 @attrs.define(eq=False)
@@ -80,7 +82,8 @@ class Supervisor:
                 worker.kill("did not stop in time")
             if self._pulse is not None:
                 self._pulse.cancel()
-        await asyncio.wait(self._lives)
+            # Also where this is cancelled: what is killed takes no time, and is to be reaped.
+            await asyncio.wait(self._lives, timeout=_REAPED)
 
     async def pause(self, seconds: float) -> None:
         """Waits; no longer than until ``stop``."""
