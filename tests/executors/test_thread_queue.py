@@ -145,7 +145,7 @@ def test_many_threads_that_submit_and_cancel_lose_no_call(make):
 def test_call_for_which_no_thread_can_begin_is_refused_and_the_next_has_one(make, monkeypatch):
     queue, ran = make(), []
 
-    def no_thread(*arguments):
+    def no_thread(*arguments, **options):
         raise RuntimeError("can't start new thread")
 
     with monkeypatch.context() as patched:
