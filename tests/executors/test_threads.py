@@ -17,8 +17,9 @@ LONG = 30
 
 @pytest.fixture
 async def load():
-    """Loads models, and ends their threads at the end."""
+    """Loads models, and waits for the end of their threads at the end."""
     executors = []
+    before = set(threading.enumerate())
 
     async def make(predict, *, threads=1, name="of-this-test", **methods):
         model = type("Model", (), {"ready": False, "load": nothing, "unload": nothing})()
@@ -33,6 +34,9 @@ async def load():
     yield make
     for executor in executors:
         await executor.close()
+    for thread in {t for t in threading.enumerate() if THREAD_PREFIX in t.name} - before:
+        await asyncio.to_thread(thread.join, LONG)
+        assert not thread.is_alive()
 
 
 def nothing(*_):
