@@ -81,7 +81,7 @@ def _doubt(came: int, together: Counts) -> str:
         return (
             f"Batching costs time: {came} requests came to the model in {calls} calls. Batches "
             "failed, or their answers could not be cut by rows, and were asked again in smaller "
-            "ones; the server's log says why."
+            "ones, and the server's log says why; or others asked the model meanwhile."
         )
     return (
         f"No requests were merged: {came} came to the model in {calls} calls. It may be too fast "
