@@ -639,7 +639,7 @@ async def test_signals_stop_the_server_where_it_is_asked_to_listen_to_them(make,
     await server.startup([model()])
     signal.raise_signal(number)
     await asyncio.wait_for(server.wait_stopped(), LONG)
-    assert f"Stopping on {number.name}" in caplog.messages
+    assert f"Stopping on {number.name}; another signal stops at once" in caplog.messages
 
 
 async def test_a_stopping_server_refuses_new_requests_and_says_when_to_come_back(make):

@@ -216,9 +216,12 @@ def test_second_signal_ends_the_process_at_once(start, background, first, second
     asked = background(fetch, server, INFER, REQUEST)
     server.wait_for("ENTERED")
     server.process.send_signal(first)
+    assert f"Stopping on {first.name}; another signal stops at once" in server.wait_for("Stopping")
     server.wait_for("1 request(s) in flight")
     assert ended_by(server, second) == 128 + second
     assert isinstance(asked.exception(), OSError)
+    text = f"Second signal ({second.name}): stopping at once, without waiting for anything"
+    assert any(text in line for line in server.lines)
 
 
 @pytest.mark.parametrize("implementation", ["Plain", "Stubborn"])
@@ -245,6 +248,48 @@ def test_second_signal_ends_a_process_whose_loop_is_blocked(start, background):
         code = server.process.poll()
     assert server.wait() == 128 + signal.SIGTERM
     assert asked.exception() is not None
+
+
+BLOCKED_LOG = """
+import asyncio
+import logging
+import os
+import sys
+
+from mlserver_core.signals import StopSignals
+
+async def main():
+    def stop(number):
+        print("STOPPING", file=sys.stderr, flush=True)
+
+    StopSignals(asyncio.get_running_loop(), stop).listen()
+    logging.basicConfig(stream=sys.stdout)
+    os.set_blocking(1, False)
+    try:
+        while True:
+            os.write(1, b"x" * 4096)
+    except BlockingIOError:
+        os.set_blocking(1, True)
+    print("STARTED", file=sys.stderr, flush=True)
+    await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+def test_second_signal_does_not_wait_for_a_log_that_nobody_reads():
+    command = [sys.executable, "-c", BLOCKED_LOG]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **pipes) as process:
+        assert process.stderr.readline() == "STARTED\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr.readline() == "STOPPING\n"
+        for _ in range(LONG):  # one that comes too soon is one with the first
+            process.send_signal(signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(2)
+        process.kill()
+    assert process.returncode == 128 + signal.SIGTERM
 
 
 def test_second_signal_does_not_wait_for_an_unload(start):

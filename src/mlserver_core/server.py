@@ -196,7 +196,8 @@ class MLServer:
         """
         if self._stopping is None:
             if sig is not None:
-                logger.info("Stopping on %s", signal.Signals(sig).name)
+                more = "; another signal stops at once" if self._signals else ""
+                logger.info("Stopping on %s%s", signal.Signals(sig).name, more)
             self._stopping = asyncio.ensure_future(self._stop())
         await asyncio.shield(self._stopping)
 

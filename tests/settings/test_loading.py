@@ -561,6 +561,15 @@ def test_a_missing_implementation_is_told(model):
                 "parameters.extra: expected an object, got a list",
             ],
         ),
+        (
+            {"parameters": {"uri": "a\0b", "version": "v/1"}},
+            [
+                "parameters.uri: expected a name without NUL characters, got 'a\\x00b'",
+                "parameters.version: expected a name without slashes and control characters, "
+                "got 'v/1'",
+            ],
+        ),
+        ({"warmup": ["a\0"]}, ["warmup: expected a name without NUL characters, got 'a\\x00'"]),
         ({"inputs": {}}, ["inputs: expected a list, got an object"]),
         (
             {"inputs": [TENSOR | {"datatype": "FP33", "shape": ["a"]}, {"shape": [1]}]},
@@ -768,7 +777,7 @@ def test_a_version_that_could_lead_elsewhere_is_a_problem_with_its_place(model):
     with pytest.raises(SettingsError) as refused:
         model.load({"implementation": "a", "parameters": {"version": "../1"}})
     [problem] = refused.value.problems
-    assert "model-settings.json: parameters: expected a name without slashes" in problem
+    assert "model-settings.json: parameters.version: expected a name without slashes" in problem
     assert "'../1'" in problem
 
 

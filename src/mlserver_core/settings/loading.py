@@ -206,12 +206,26 @@ def _layer(kind: Any, below: Any, value: Any) -> Any:
 def _problems(value: Any, kind: Any, field: attrs.Attribute[Any]) -> list[tuple[str, str]]:
     """What is wrong with a value: the path below the field, and what was expected there."""
     found = explain(value, kind)
+    if field.name == "parameters" and [path for path, _ in found] == [""]:
+        found = _refused_parameters(value) or found
     if not found and field.validator is not None:
         try:
             field.validator(None, field, value)
         except ValueError as error:
             found = [("", str(error))]
     return found
+
+
+def _refused_parameters(value: Any) -> list[tuple[str, str]]:
+    """What validators say of ``parameters``, by name: the object itself has no place for it."""
+    kinds = typing.get_type_hints(ModelParameters)
+    fields = attrs.fields_dict(ModelParameters)
+    known = [name for name in value if name in fields] if isinstance(value, dict) else []
+    return [
+        (name, text)
+        for name in known
+        for _, text in _problems(value[name], kinds[name], fields[name])
+    ]
 
 
 def _no_effect(source: Source, field: attrs.Attribute[Any], value: Any) -> Iterator[str]:
