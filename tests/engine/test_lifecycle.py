@@ -273,3 +273,28 @@ async def test_an_executor_that_cannot_be_made_fails_the_load(start):
 
     text = await reason(start, settings(Answering, executor="broken"), plugin=Plugin())
     assert "ValueError: no machine" in text
+
+
+MUTE = """
+from mlserver_core import MLModel, custom_handler
+
+class Model(MLModel):
+    pass
+
+class Handling(MLModel):
+    @custom_handler(rest_path="/hello", rest_method="GET")
+    def hello(self) -> str:
+        return "hello"
+"""
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(("name", "times"), [("Model", 1), ("Handling", 0)])
+async def test_a_model_that_can_answer_nothing_is_named_once_and_one_with_handlers_is_not(
+    start, folder_model, caplog, workers, name, times
+):
+    await start(
+        folder_model("m", MUTE, implementation=f"models.{name}"), parallel_workers=workers
+    )
+    said = [text for text in caplog.messages if "has no predict()" in text]
+    assert said == ["Model 'm' has no predict(): requests to it will fail"] * times

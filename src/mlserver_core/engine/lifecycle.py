@@ -122,7 +122,8 @@ class LiveModel:
             available=remote.available if remote else lambda: True,
             reason=remote.reason if remote else lambda: "",
         )
-        if not description.predicts and not streams and remote is None:
+        answers = description.predicts or streams or description.handlers
+        if not answers and parts.workers is not None:  # once, and not in each worker too
             logger.warning(
                 "Model %r has no predict(): requests to it will fail", self.settings.name
             )
