@@ -66,6 +66,11 @@ class Stubborn(MLModel):
             except asyncio.CancelledError:
                 print("STAYS", flush=True)
 
+class Elsewhere(Answers):
+    async def predict(self, payload):
+        print("ENTERED", flush=True)
+        await asyncio.to_thread(threading.Event().wait)
+
 class Unloading(Answers):
     async def unload(self):
         print("ENTERED", flush=True)
@@ -306,6 +311,47 @@ def test_model_that_does_not_let_itself_be_cancelled_holds_up_no_end(start, back
     assert server.stop() == 0
     assert "A model does not let its work be cancelled" in "\n".join(server.lines)
     assert asked.exception() is not None
+
+
+def test_thread_of_the_event_loop_that_never_returns_holds_up_no_end(start, background):
+    server = start("Elsewhere", "shutdown_grace_period=0.1", "parallel_workers=0")
+    asked = background(fetch, server, INFER, REQUEST)
+    server.wait_for("ENTERED")
+    assert server.stop() == 0
+    assert "A thread of asyncio.to_thread does not end" in "\n".join(server.lines)
+    assert asked.result() == 503
+
+
+SHELF = """
+import asyncio
+import threading
+
+class Shelf:
+    asked = 0
+
+    def __init__(self, root):
+        pass
+
+    async def find(self, name):
+        return []
+
+    async def list(self):
+        self.asked += 1
+        if self.asked > 1:
+            print("ENTERED", flush=True)
+            await asyncio.to_thread(threading.Event().wait)
+        return []
+"""
+
+
+def test_listing_whose_thread_never_returns_holds_up_no_end(serve, write, tmp_path, background):
+    write("shelf.py", SHELF)
+    implementation = "model_repository_implementation=shelf.Shelf"
+    server = serve(tmp_path, "--set", implementation, "--set", "shutdown_grace_period=600")
+    asked = background(fetch, server, "/v2/repository/index", {})
+    server.wait_for("ENTERED")
+    assert server.stop() == 0
+    assert asked.result() == 503
 
 
 @pytest.mark.parametrize("implementation", ["Quick", "Answers"])

@@ -16,7 +16,7 @@ from mlserver_core.codecs import Codecs
 from mlserver_core.engine.engine import InferenceEngine
 from mlserver_core.engine.parts import Parts, collect_parts, load_plugins
 from mlserver_core.engine.watchdog import LoopWatchdog
-from mlserver_core.errors import StartupError, named
+from mlserver_core.errors import StartupError, Unavailable, named
 from mlserver_core.executors.interfaces import ExecutorFactory
 from mlserver_core.hooks.manager import PluginManager
 from mlserver_core.hooks.registry import OrderedRegistry, Registry
@@ -156,7 +156,7 @@ class MLServer:
                 else open_repository(self.settings, self._repositories, strict=self.strict)
             )
             self.engine.models.repository = repository
-            listing = Listing(given) if given else await list_at_start(self.settings, repository)
+            listing = Listing(given) if given else await self._list(repository)
             models = listing.models
             await self._listen()
             if self.is_stopping():  # a signal came meanwhile
@@ -176,6 +176,13 @@ class MLServer:
         if failed:
             logger.warning("Not serving: %s", ", ".join(error.name for error in failed))
         self.plugins.notify("mlserver_server_started", server=self)
+
+    async def _list(self, repository: Repository) -> Listing:
+        """What there is to load; nothing where a stop comes before the repository has said it."""
+        try:
+            return await self.engine.models.tasks.attend(list_at_start(self.settings, repository))
+        except Unavailable:
+            return Listing(())
 
     async def _listen(self) -> None:
         async with self._opening:

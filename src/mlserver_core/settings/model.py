@@ -103,8 +103,9 @@ class ModelSettings:
     )
     allow_pickle: bool | None = setting("false refuses pickle for this model.", default=None)
     executor: str | None = setting(
-        "Where predict runs: inline or threads; by default async def runs inline and def in "
-        "a thread.",
+        "Where predict runs in its process: inline or threads; by default async def runs inline "
+        "and def in a thread. processes does as the default, and refuses to without workers. "
+        "Plugins may bring others.",
         default=None,
     )
     predict_threads: int = setting(
