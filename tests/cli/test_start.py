@@ -188,6 +188,44 @@ def test_a_load_that_raises_ends_the_start_with_the_reason_and_the_models_traceb
     assert out.count("Traceback") == 1
 
 
+LEAVES = """
+    import asyncio
+    import threading
+    from mlserver_core import MLModel
+
+    async def never_lets_go():
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                pass
+
+    class Model(MLModel):
+        async def load(self):
+            self.left = asyncio.create_task({work})
+            await asyncio.sleep(0)  # it begins
+
+        async def predict(self, payload):
+            raise NotImplementedError
+"""
+
+
+@pytest.mark.parametrize(
+    ("work", "text"),
+    [
+        ("asyncio.to_thread(threading.Event().wait)", "A thread of asyncio.to_thread does not end"),
+        ("never_lets_go()", "A model does not let its work be cancelled"),
+    ],
+)
+def test_what_a_model_has_left_does_not_hold_up_the_end_of_a_failed_start(start, model, work, text):
+    model("left", LEAVES.replace("{work}", work), parallel_workers=0)
+    model("broken", ANSWER + "        async def load(self): return False\n", parallel_workers=0)
+    code, out, err = start().ended()
+    assert code == 1
+    assert err == "Error: model 'broken' failed to load: load() returned False\n"
+    assert text in out
+
+
 def test_a_model_whose_import_fails_ends_the_start_with_its_own_error(start, model):
     model(code="import nowhere_of_test\n")
     code, _, err = start().ended()

@@ -23,6 +23,9 @@ logger = logging.getLogger("mlserver")
 #: folder shares, and which outlive the server.
 _SHARED_METRICS = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
 
+#: What keeps a server from starting, and is for the user to mend.
+_ERRORS = (PluginError, SettingsError, StartupError)
+
 
 @click.command()
 @click.argument("folder")
@@ -79,9 +82,8 @@ def start(
         )
         loaded.value.model_repository_root = folder
         code = _serve(loaded, plugins, strict)
-    except (PluginError, SettingsError, StartupError) as error:
-        click.echo(f"Error: {error}", err=True)
-        code = 1
+    except _ERRORS as error:
+        code = _fail(error)
     main_loop.end(code)
 
 
@@ -97,11 +99,21 @@ def _serve(loaded: Loaded[Settings], plugins: PluginManager, strict: bool) -> in
 
     main_loop.lift_descriptor_limit()
 
-    async def serve() -> None:
-        server = MLServer(loaded.value, plugins=plugins, strict=strict)
-        server.stop_on_signals()
-        await server.start()
-        await main_loop.end_tasks()
+    async def serve() -> int:
+        code = 0
+        try:
+            server = MLServer(loaded.value, plugins=plugins, strict=strict)
+            server.stop_on_signals()
+            await server.start()
+        except _ERRORS as error:
+            code = _fail(error)
+        await main_loop.end_tasks(code)  # also what was left by models that had been loaded
+        return code
 
-    main_loop.run(serve())
-    return 0
+    return main_loop.run(serve())
+
+
+def _fail(error: Exception) -> int:
+    """Says why the server does not start, and returns the exit code."""
+    click.echo(f"Error: {error}", err=True)
+    return 1
