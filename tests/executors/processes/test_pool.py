@@ -6,7 +6,14 @@ import asyncio
 import os
 import signal
 
+import attrs
 import pytest
+
+from mlserver_core.executors.interfaces import ModelDescription, ModelSource
+from mlserver_core.executors.processes.frames import Frame, Kind
+from mlserver_core.executors.processes.pool import Pool
+from mlserver_core.executors.processes.room import Room
+from mlserver_core.settings import ModelSettings, Settings
 
 MODEL = """
 import asyncio, os
@@ -46,6 +53,23 @@ class Unready(Model):
     def ready(self, value):
         pass
 """
+
+
+@attrs.define(eq=False)
+class Worker:
+    """A process that is asked, and answers when the test says so."""
+
+    calls: dict = attrs.field(factory=dict)
+    tasks: dict = attrs.field(factory=dict)
+    room: Room = attrs.field(factory=Room)
+    asked: set = attrs.field(factory=set)
+    loaded: dict = attrs.field(factory=dict)
+    said: dict = attrs.field(factory=dict)
+    culprit: object = None
+    sent: list = attrs.field(factory=list)
+
+    def send(self, kind, call, body=None):
+        self.sent.append((kind, call))
 
 
 @pytest.fixture
@@ -99,3 +123,27 @@ async def test_a_model_that_says_it_is_not_ready_is_not_ready_from_the_start(
     assert not engine.model_ready("m")
     (tmp_path / "m" / "ready").touch()
     await until(lambda: engine.model_ready("m"))
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_a_worker_that_begins_when_a_load_is_just_over_loads_the_model_once(turns):
+    pool, first, second = Pool(1, Settings()), Worker(), Worker()
+    pool.supervisor.begun = 1
+    pool.dispatcher.workers.append(first)
+    source = ModelSource(settings=ModelSettings(name="m", implementation="m.M"), make=object)
+    load = asyncio.ensure_future(pool.load(source))
+    await until(lambda: first.sent)
+    [(_, id)] = first.sent
+    done = ModelDescription(predicts=True, streams=False)
+    pool._take(first, Frame(Kind.RESULT, id, done))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    pool._begin(second)
+    await load
+    await until(lambda: second.sent)
+    for _ in range(12):
+        await asyncio.sleep(0)
+    [(kind, id)] = second.sent
+    assert kind is Kind.LOAD
+    pool._take(second, Frame(Kind.RESULT, id, done))
+    await until(lambda: second.loaded)

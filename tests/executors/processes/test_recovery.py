@@ -57,7 +57,7 @@ class Place:
         recovery = Recovery(self.serving, self.workers, self.load, self.pause)
         for _ in range(20):
             [worker] = self.workers
-            await recovery.bring_up(worker)
+            await recovery.bring_up(worker, list(self.serving.values()))
             if self.workers:
                 return worker
             self.workers.append(Worker())
@@ -120,7 +120,8 @@ async def test_a_load_is_not_blamed_where_the_culprit_is_known():
     place = make({"a": lost()})
     [worker] = place.workers
     worker.culprit = "a call that was stuck"
-    await Recovery(place.serving, place.workers, place.load, place.pause).bring_up(worker)
+    recovery = Recovery(place.serving, place.workers, place.load, place.pause)
+    await recovery.bring_up(worker, list(place.serving.values()))
     assert [each.deaths for each in place.serving.values()] == [0, 0, 0]
 
 
@@ -136,8 +137,23 @@ async def test_a_model_that_is_unloaded_is_not_loaded_any_more(when):
     async def pause(seconds):
         place.serving.pop(0, None)
 
+    loads = list(place.serving.values())
     if when == "before":
         del place.serving[1]
     [worker] = place.workers
-    await Recovery(place.serving, place.workers, load, pause).bring_up(worker)
+    await Recovery(place.serving, place.workers, load, pause).bring_up(worker, loads)
     assert set(worker.loaded) == {2}
+
+
+async def test_a_model_that_is_unloaded_when_its_worker_ends_is_not_blamed(caplog):
+    place = make({"a": lost()}, names="a")
+    [generation], [worker] = list(place.serving.values()), place.workers
+
+    async def load(worker, generation):
+        place.serving.clear()  # as when the server stops
+        await place.load(worker, generation)
+
+    recovery = Recovery(place.serving, place.workers, load, place.pause)
+    await recovery.bring_up(worker, [generation])
+    assert generation.deaths == 0
+    assert caplog.text == ""

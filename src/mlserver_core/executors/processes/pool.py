@@ -184,7 +184,7 @@ class Pool:
     def _begin(self, worker: WorkerProcess) -> None:
         """A new worker loads what the others have."""
         self.dispatcher.workers.append(worker)
-        self._spawn(self._recovery.bring_up(worker))
+        self._spawn(self._recovery.bring_up(worker, list(self._serving.values())))
 
     def _lose(self, worker: WorkerProcess, reason: str) -> None:
         if worker in self.dispatcher.workers:

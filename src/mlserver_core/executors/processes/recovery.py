@@ -42,9 +42,14 @@ class Recovery:
     load: Callable[[WorkerProcess, Generation], Awaitable[Any]]
     pause: Callable[[float], Awaitable[None]]
 
-    async def bring_up(self, worker: WorkerProcess) -> None:
-        """Loads everything in a new worker."""
-        loads = list(self.serving.values())
+    async def bring_up(self, worker: WorkerProcess, loads: Sequence[Generation]) -> None:
+        """Loads in a new worker what was serving when it began.
+
+        Args:
+            worker: takes calls as soon as it has something.
+            loads: not taken from ``serving``, as this may run a while after the worker began: by
+                then whoever has loaded something meanwhile has it caught up with already.
+        """
         together = [each for each in loads if not each.deaths]
         await asyncio.gather(*[self._try_load(worker, each) for each in together])
         for each in sorted(loads, key=lambda load: load.deaths):
@@ -52,10 +57,10 @@ class Recovery:
                 await self._try_load(worker, each)
         if worker not in self.workers:
             return
-        lacking = [each for each in loads if each.number not in worker.loaded]
-        if loads:
-            have = len(loads) - len(lacking)
-            logger.info("%s has loaded %d of %d model(s) and serves", worker, have, len(loads))
+        wanted = [each for each in loads if each.number in self.serving]
+        lacking = [each for each in wanted if each.number not in worker.loaded]
+        if have := len(wanted) - len(lacking):
+            logger.info("%s has loaded %d of %d model(s) and serves", worker, have, len(wanted))
         await asyncio.gather(*[self._keep_trying(worker, each) for each in lacking])
 
     async def catch_up(self, worker: WorkerProcess, generation: Generation) -> None:
@@ -86,7 +91,7 @@ class Recovery:
         try:
             await self.load(worker, generation)
         except WorkerLost as error:
-            if worker.culprit is None:
+            if worker.culprit is None and generation.number in self.serving:
                 self._blame(generation, error)
         except (ModelLoadError, MLServerError) as error:  # the worker has logged the traceback
             generation.failure = error.message
