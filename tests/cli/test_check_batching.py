@@ -10,6 +10,7 @@ import urllib.request
 import pytest
 from click.testing import CliRunner
 
+from mlserver_core.cli.batch_checking.merges import Counts, describe_merges
 from mlserver_core.cli.check_batching import check_batching
 
 #: Answers each row by itself; refuses 13.
@@ -196,6 +197,13 @@ def test_answers_of_the_response_cache_prove_nothing(check):
     found = check("cached")
     assert found.exit_code == 3, found.output
     assert "No requests were merged: the response cache answered all 128." in found.output
+
+
+def test_what_others_ask_while_the_rows_are_asked_alone_does_not_count_as_merged():
+    alone, together = Counts(calls=4 + 5), Counts(calls=16)
+    found = describe_merges(alone, together, rows=4, times=4)
+    assert not found.are_proven
+    assert "No requests were merged: 16 came to the model in 16 calls." in found.text
 
 
 def test_requests_that_are_refused_before_they_are_batched_do_not_count_as_merged(check, write):

@@ -141,6 +141,20 @@ async def test_what_cannot_be_sent_fails_alone():
     assert list(worker.calls.values()) == [call]
 
 
+async def test_a_suspect_that_cannot_be_sent_holds_up_no_other():
+    first, second = Worker(), Worker()
+    dispatcher = make_dispatcher(first)
+    calls = [make_call(1.0), make_call(2.0)]
+    for call in calls:
+        dispatcher.place(call)
+    calls[0].body = "unsendable"  # there is no memory for it any more
+    dispatcher.workers.append(second)
+    lose(dispatcher, first)
+    with pytest.raises(InvalidRequest):
+        await calls[0].ended
+    assert second.asked(calls[1])
+
+
 async def test_an_error_of_the_worker_is_the_error_of_the_call():
     dispatcher = make_dispatcher(Worker())
     call = make_call()

@@ -100,7 +100,9 @@ class Check:
             chance.shuffle(shuffled)
             await self._ask_together("together, shuffled", shuffled)
         after = await self.model.count(version)
-        self.merges = describe_merges(before.since(begun), after.since(before), 1 + _SHUFFLES)
+        self.merges = describe_merges(
+            before.since(begun), after.since(before), rows=len(rows), times=1 + _SHUFFLES
+        )
         for _ in range(_SHUFFLES):
             mixed = [*rows, *poison]
             chance.shuffle(mixed)

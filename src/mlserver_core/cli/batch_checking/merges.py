@@ -45,18 +45,20 @@ class Merges:
     are_proven: bool
 
 
-def describe_merges(alone: Counts, together: Counts, times: int) -> Merges:
+def describe_merges(alone: Counts, together: Counts, *, rows: int, times: int) -> Merges:
     """Whether requests were merged.
 
     Args:
         alone: counted while the rows were asked one after the other.
         together: counted while they were asked at once.
+        rows: how many there are.
         times: how often they all were.
     """
     if problem := alone.problem or together.problem:
         return Merges(f"{problem}, so whether requests were merged is not known.", are_proven=False)
-    # Those alone, since not each row that is sent comes so far: some are refused before.
-    came = times * (alone.calls + alone.cached) - together.cached
+    # Those alone, since not each row that is sent comes so far: some are refused before. Where
+    # there were more of them than rows, others asked the model as well.
+    came = times * min(alone.calls + alone.cached, rows) - together.cached
     calls = together.calls
     if calls < came and calls:
         text = f"{came} requests came to the model in {calls} calls, so {came - calls} were merged."

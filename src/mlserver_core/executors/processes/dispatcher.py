@@ -175,15 +175,14 @@ class Dispatcher:
         """Asks the next suspect, in a worker that gets nothing else meanwhile. What the worker has
         is waited for, but not longer than a while.
         """
-        if self._isolated is None:
-            self._isolated = self._next_isolated()
-        if self._isolated is not None:
-            call, worker = self._isolated
-            may_begin = not call.running and worker not in self._unproven
+        while (isolated := self._isolated or self._next_isolated()) is not None:
+            self._isolated = isolated
+            call, worker = isolated
             others = [*worker.calls.values(), *worker.tasks.values()]
-            if may_begin and all(map(_is_settled, others)):
-                call.alone = not others
-                self._try_send(call, worker)
+            if call.running or worker in self._unproven or not all(map(_is_settled, others)):
+                return
+            call.alone = not others
+            self._try_send(call, worker)  # or, where that is not possible, the next one
 
     def _next_isolated(self) -> tuple[Call, WorkerProcess] | None:
         while self._suspects:
