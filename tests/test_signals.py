@@ -71,6 +71,10 @@ class Elsewhere(Answers):
         print("ENTERED", flush=True)
         await asyncio.to_thread(threading.Event().wait)
 
+class Threaded(Answers):
+    async def load(self):
+        threading.Thread(target=threading.Event().wait, name="mine").start()
+
 class Unloading(Answers):
     async def unload(self):
         print("ENTERED", flush=True)
@@ -318,8 +322,14 @@ def test_thread_of_the_event_loop_that_never_returns_holds_up_no_end(start, back
     asked = background(fetch, server, INFER, REQUEST)
     server.wait_for("ENTERED")
     assert server.stop() == 0
-    assert "A thread of asyncio.to_thread does not end" in "\n".join(server.lines)
+    assert "Threads do not end: asyncio.to_thread_0;" in "\n".join(server.lines)
     assert asked.result() == 503
+
+
+def test_thread_of_a_model_that_never_returns_holds_up_no_end(start):
+    server = start("Threaded", "parallel_workers=0")
+    assert server.stop() == 0
+    assert "Threads do not end: mine; the process ends without them" in "\n".join(server.lines)
 
 
 SHELF = """

@@ -213,7 +213,7 @@ LEAVES = """
 @pytest.mark.parametrize(
     ("work", "text"),
     [
-        ("asyncio.to_thread(threading.Event().wait)", "A thread of asyncio.to_thread does not end"),
+        ("asyncio.to_thread(threading.Event().wait)", "Threads do not end: asyncio.to_thread_0;"),
         ("never_lets_go()", "A model does not let its work be cancelled"),
     ],
 )

@@ -16,10 +16,8 @@ from typing import Any, NoReturn, TypeVar
 
 from mlserver_core.executors.threads import THREAD_PREFIX
 
-#: Seconds that what is cancelled at the end may take.
+#: Seconds that what is cancelled at the end, and threads, may take.
 _PATIENCE = 1.0
-#: What the names of the loop's own threads begin with.
-_LOOP_THREADS = "mlserver-loop"
 
 logger = logging.getLogger("mlserver")
 
@@ -41,7 +39,7 @@ async def _with_threads(coroutine: Coroutine[Any, Any, T]) -> T:
     would wait for ever for one that never returns.
     """
     loop = asyncio.get_running_loop()
-    threads = ThreadPoolExecutor(thread_name_prefix=_LOOP_THREADS)
+    threads = ThreadPoolExecutor(thread_name_prefix="asyncio.to_thread")
     loop.set_default_executor(threads)
     try:
         return await coroutine
@@ -75,26 +73,27 @@ async def end_tasks(code: int) -> None:
 
 
 def end(code: int) -> NoReturn:
-    """Ends the process, also where a thread of a model or of the loop never returns.
+    """Ends the process, also where a thread never returns, be it a model's executor's, one of the
+    loop's or one that a model has started itself.
 
     Args:
         code: its exit code.
     """
-    models, loops = _threads(THREAD_PREFIX), _threads(_LOOP_THREADS)
-    for thread in models:
-        thread.join(0.1)
-    deadline = time.monotonic() + _PATIENCE
-    for thread in loops:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    if any(thread.is_alive() for thread in loops):
-        logger.warning("A thread of asyncio.to_thread does not end; the process ends without it")
-    if any(thread.is_alive() for thread in (*models, *loops)):
-        _exit(code)
+    # In the background, as idle threads of an executor only end when Python does.
+    threading.Thread(target=_end_without_threads, args=(code,), daemon=True).start()
     sys.exit(code)
 
 
-def _threads(prefix: str) -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith(prefix)]
+def _end_without_threads(code: int) -> None:
+    time.sleep(_PATIENCE)
+    others = [each for each in threading.enumerate() if each is not threading.main_thread()]
+    stuck = [each.name for each in others if not each.daemon]  # what Python waits for
+    # Of those of executors the log has told already.
+    names = ", ".join(name for name in stuck if not name.startswith(THREAD_PREFIX))
+    if names:
+        logger.warning("Threads do not end: %s; the process ends without them", names)
+    if stuck:
+        _exit(code)
 
 
 def _exit(code: int) -> NoReturn:
