@@ -1,11 +1,9 @@
-"""Settings out of their sources: precedence, every problem at once, unknown keys."""
+"""Settings out of their sources: precedence, and every problem at once."""
 
 from __future__ import annotations
 
-import difflib
-import re
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,19 +20,13 @@ from mlserver_core.settings.sources import (
     read_dotenv,
     read_json,
 )
+from mlserver_core.settings.unknown_keys import SERVER_PREFIX, find_unknown
 from mlserver_core.types.converter import converter, explain
 from mlserver_core.types.open_names import OpenNames
 
 T = TypeVar("T")
 
-SERVER_PREFIX = "MLSERVER_"
 MODEL_PREFIX = "MLSERVER_MODEL_"
-#: Variables with our prefix that are no settings: of plugins, images and other commands.
-_OTHER_VARIABLES = re.compile(
-    "MLSERVER_(BLOCK_PLUGINS|TRACE_PLUGINS|MODELS_DIR|ENV_TARBALL|PATH|BASE_IMAGE|INFER_.*)"
-)
-#: Keys that documentation of MLServer uses although it never read them.
-_KNOWN_SLIPS = {"model": "name"}
 
 
 @attrs.frozen
@@ -183,7 +175,7 @@ def _merge(cls: type[T], sources: Sequence[Source], *, strict: bool) -> Loaded[T
                 plain[name] = _layer(kinds[name], plain.get(name), value)
                 values[name] = converter().structure(plain[name], kinds[name])
                 warnings += _no_effect(source, fields[name], value)
-        (problems if strict else unknown).extend(_unknown(cls, source))
+        (problems if strict else unknown).extend(find_unknown(cls, source))
     given = {name for source in sources for name in source.values}
     problems += [
         sources[-1].where(name) + ": required, but missing"
@@ -242,71 +234,3 @@ def _no_effect(source: Source, field: attrs.Attribute[Any], value: Any) -> Itera
 def _default(field: attrs.Attribute[Any]) -> Any:
     factory = getattr(field.default, "factory", None)
     return factory() if factory else field.default
-
-
-def _unknown(cls: type, source: Source) -> Iterator[str]:
-    fields = _names(cls)
-    for variable in source.unknown:
-        if cls is Settings and not _OTHER_VARIABLES.fullmatch(variable.upper()):
-            key = variable.upper().removeprefix(SERVER_PREFIX).lower()
-            if key.startswith("model_") and not _is_near_miss(key, fields):
-                continue
-            hint = _hint(key, _variables(fields), lambda name: SERVER_PREFIX + name.upper())
-            yield f"{source.name}: unknown variable {variable}{hint}"
-    for path, key, names in _unknown_keys(cls, source.values, ""):
-        hint = ("" if path else _belongs(cls, key)) or _hint(key, names)
-        yield f"{source.name}: {path}{key}: unknown key{hint}"
-
-
-def _belongs(cls: type, key: str) -> str:
-    """Where a key at the top of a file has its place instead; empty where nobody knows it."""
-    if key in _names(ModelParameters):
-        if cls is ModelSettings:
-            return f"; did you mean 'parameters.{key}'?"
-        return "; it belongs in a model-settings.json, below 'parameters'"
-    if key in _names(ModelSettings):
-        return "; it belongs in a model-settings.json"
-    return "; it belongs in settings.json" if key in _names(Settings) else ""
-
-
-def _names(cls: type) -> list[str]:
-    """The settings of a class."""
-    return [field.name for field in attrs.fields(cls) if "help" in field.metadata]
-
-
-def _variables(fields: list[str]) -> list[str]:
-    """What may follow ``MLSERVER_``: the server's settings, and after ``MODEL_`` a model's."""
-    both = [*_names(ModelSettings), *_names(ModelParameters)]
-    return [*fields, *(f"model_{name}" for name in both)]
-
-
-def _is_near_miss(key: str, fields: list[str]) -> bool:
-    """Is this ``model_...`` nearly a setting? Else it is one of a model, or of some runtime."""
-    known = _variables(fields)
-    return key not in known and bool(difflib.get_close_matches(key, known, 1, 0.85))
-
-
-def _unknown_keys(cls: Any, value: Any, path: str) -> Iterator[tuple[str, str, list[str]]]:
-    """Keys that no field has, here and in the objects below; open objects take any key."""
-    if not isinstance(value, dict):
-        return
-    kinds = typing.get_type_hints(cls)
-    names = [field.name for field in attrs.fields(cls)]
-    if cls is ModelSettings:
-        names = [name for name in names if name not in ("source", "policy")]
-    for key, inner in value.items():
-        if key not in names:
-            yield path, key, names
-            continue
-        for option in [kinds[key], *typing.get_args(kinds[key])]:
-            if not attrs.has(option) or issubclass(option, OpenNames):
-                continue
-            items = enumerate(inner) if isinstance(inner, list) else [(None, inner)]
-            for index, item in items:
-                below = f"{path}{key}." if index is None else f"{path}{key}[{index}]."
-                yield from _unknown_keys(option, item, below)
-
-
-def _hint(key: str, names: Sequence[str], spell: Callable[[str], str] = str) -> str:
-    nearest = _KNOWN_SLIPS.get(key) or next(iter(difflib.get_close_matches(key, names, 1)), None)
-    return f"; did you mean {spell(nearest)!r}?" if nearest else ""
