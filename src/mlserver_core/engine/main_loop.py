@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import logging
 import os
@@ -12,9 +13,8 @@ import threading
 import time
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import thread as pools
 from typing import Any, NoReturn
-
-from mlserver_core.executors.threads import THREAD_PREFIX
 
 #: Seconds that what is cancelled at the end may take.
 _PATIENCE = 1.0
@@ -73,16 +73,28 @@ async def end_tasks() -> None:
 
 
 def end(code: int) -> NoReturn:
-    """Ends the process, also where a model's thread never returns."""
-    stuck = [thread for thread in threading.enumerate() if thread.name.startswith(THREAD_PREFIX)]
-    for thread in stuck:
-        thread.join(0.1)
-    if any(thread.is_alive() for thread in stuck):
-        _exit(code)
-    sys.exit(code)
+    """Ends the process: waits a second for its threads, for which Python would wait for ever, does
+    what was registered with ``atexit``, and leaves out the rest of Python's own end. That collects
+    garbage only, and was seen to hang there, with Python 3.13 on a machine that had much to do.
+    """
+    waiting = threading.Thread(target=_end_threads, daemon=True)
+    waiting.start()
+    waiting.join(_PATIENCE)
+    atexit._run_exitfuncs()  # noqa: SLF001  # there is no other way to do this and no more
+    _exit(code)
+
+
+def _end_threads() -> None:
+    pools._python_exit()  # noqa: SLF001  # as Python does: the threads do what waits for them, and end
+    others = {threading.main_thread(), threading.current_thread()}
+    for thread in set(threading.enumerate()) - others:
+        if not thread.daemon:
+            thread.join()
 
 
 def _exit(code: int) -> NoReturn:
     logging.shutdown()
-    sys.stdout.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # whoever read it is gone
+            stream.flush()
     os._exit(code)
