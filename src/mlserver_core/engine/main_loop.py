@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import logging
 import os
 import resource
 import sys
 import threading
-import time
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import thread as pools
 from typing import Any, NoReturn, TypeVar
 
 from mlserver_core.executors.threads import THREAD_PREFIX
 
-#: Seconds that what is cancelled at the end, and threads, may take.
+#: Seconds that what is cancelled at the end may take.
 _PATIENCE = 1.0
 
 logger = logging.getLogger("mlserver")
@@ -73,30 +74,37 @@ async def end_tasks(code: int) -> None:
 
 
 def end(code: int) -> NoReturn:
-    """Ends the process, also where a thread never returns, be it a model's executor's, one of the
-    loop's or one that a model has started itself.
-
-    Args:
-        code: its exit code.
+    """Ends the process: waits a second for its threads, for which Python would wait for ever, does
+    what was registered with ``atexit``, and leaves out the rest of Python's own end. That collects
+    garbage only, and was seen to hang there, with Python 3.13 on a machine that had much to do.
     """
-    # In the background, as idle threads of an executor only end when Python does.
-    threading.Thread(target=_end_without_threads, args=(code,), daemon=True).start()
-    sys.exit(code)
-
-
-def _end_without_threads(code: int) -> None:
-    time.sleep(_PATIENCE)
-    others = [each for each in threading.enumerate() if each is not threading.main_thread()]
-    stuck = [each.name for each in others if not each.daemon]  # what Python waits for
+    waiting = threading.Thread(target=_end_threads, daemon=True)
+    waiting.start()
+    waiting.join(_PATIENCE)
     # Of those of executors the log has told already.
-    names = ", ".join(name for name in stuck if not name.startswith(THREAD_PREFIX))
-    if names:
-        logger.warning("Threads do not end: %s; the process ends without them", names)
+    stuck = [each.name for each in _others() if not each.name.startswith(THREAD_PREFIX)]
     if stuck:
-        _exit(code)
+        names = ", ".join(stuck)
+        logger.warning("Threads do not end: %s; the process ends without them", names)
+    atexit._run_exitfuncs()  # noqa: SLF001  # there is no other way to do this and no more
+    _exit(code)
+
+
+def _end_threads() -> None:
+    pools._python_exit()  # noqa: SLF001  # as Python does: the threads do what waits for them, and end
+    for thread in _others():
+        thread.join()
+
+
+def _others() -> list[threading.Thread]:
+    """The threads that Python waits for at its end."""
+    others = [each for each in threading.enumerate() if each is not threading.main_thread()]
+    return [each for each in others if not each.daemon]
 
 
 def _exit(code: int) -> NoReturn:
     logging.shutdown()
-    sys.stdout.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # whoever read it is gone
+            stream.flush()
     os._exit(code)

@@ -1,0 +1,70 @@
+"""The end of a process, in processes that are really ended."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+LONG = 30
+
+
+def ended(code):
+    """Runs code that ends its process; returns the exit code, and what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=LONG,
+    )
+    return done.returncode, done.stdout.splitlines(), done.stderr
+
+
+def test_the_end_does_what_waits_for_threads_and_what_was_registered_for_it():
+    code = """
+        import atexit, sys, threading
+        from concurrent.futures import ThreadPoolExecutor
+        from mlserver_core.engine import main_loop
+
+        begun, go = threading.Event(), threading.Event()
+        threads = ThreadPoolExecutor(1)
+        threads.submit(lambda: (begun.set(), go.wait(), print("first job")))
+        threads.submit(print, "second job")
+        threading.Thread(target=lambda: (go.wait(), sys.stderr.write("thread"))).start()
+        atexit.register(print, "at exit", end="")  # no line end: it is written to a pipe, late
+        begun.wait()
+        go.set()
+        main_loop.end(3)
+    """
+    assert ended(code) == (3, ["first job", "second job", "at exit"], "thread")
+
+
+def test_the_end_names_threads_that_never_return_and_does_not_wait_for_them():
+    code = """
+        import threading
+        from concurrent.futures import ThreadPoolExecutor
+        from mlserver_core.engine import main_loop
+
+        ThreadPoolExecutor(1, "pool").submit(threading.Event().wait)
+        ThreadPoolExecutor(1, "mlserver-model-m").submit(threading.Event().wait)
+        threading.Thread(target=threading.Event().wait, name="mine").start()
+        main_loop.end(0)
+    """
+    text = "Threads do not end: pool_0, mine; the process ends without them\n"
+    assert ended(code) == (0, [], text)  # the log names a model's request by itself
+
+
+def test_the_end_collects_no_garbage():
+    code = """
+        import threading
+        from mlserver_core.engine import main_loop
+
+        class Stuck:
+            def __del__(self):
+                threading.Event().wait()
+
+        stuck = Stuck()
+        main_loop.end(1)
+    """
+    assert ended(code) == (1, [], "")
