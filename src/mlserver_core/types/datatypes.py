@@ -31,6 +31,11 @@ class Datatype(str, enum.Enum):
     __str__ = str.__str__
 
 
+def to_member(value: Datatype | str) -> Datatype:
+    """The datatype of that name; raises ValueError for a name that is none."""
+    return value if type(value) is Datatype else Datatype(value)
+
+
 _NUMPY_NAMES = {
     Datatype.BOOL: "bool",
     Datatype.UINT8: "uint8",
