@@ -50,10 +50,11 @@ class FrameReader:
         Raises:
             OSError: the other side is gone.
         """
-        self._make_room()
-        view = memoryview(self._buffer)[self._end : self._end + _TURN]
+        if self._end:
+            self._make_room()
+        room = [memoryview(self._buffer)[self._end : self._end + _TURN]]
         try:
-            count, ancillary, flags, _ = self._sock.recvmsg_into([view], _ANCILLARY, _FLAGS)
+            count, ancillary, flags, _ = self._sock.recvmsg_into(room, _ANCILLARY, _FLAGS)
         except (BlockingIOError, InterruptedError):
             return True
         if ancillary:
@@ -73,10 +74,10 @@ class FrameReader:
         if self._end - self._start < HEADER_SIZE:
             return None
         header = decode_header(self._buffer, self._start)
-        body = self._start + HEADER_SIZE
-        if self._end - body < header.inline:
+        body, inline = self._start + HEADER_SIZE, header.inline
+        if self._end - body < inline:
             return None
-        self._start = body + header.inline
+        self._start = body + inline
         try:
             if header.shared:
                 return self._make_frame(header, self._map(header))
@@ -131,9 +132,12 @@ class FrameReader:
         says, and is given back after a large frame.
         """
         left = self._end - self._start
-        if not left and len(self._buffer) > _BUFFER:
-            self._buffer = bytearray(_BUFFER)
-        if left and len(self._buffer) - self._end >= _TURN:
+        if not left:
+            self._start = self._end = 0
+            if len(self._buffer) > _BUFFER:
+                self._buffer = bytearray(_BUFFER)
+            return
+        if len(self._buffer) - self._end >= _TURN:
             return
         kept = self._buffer[self._start : self._end]
         if left > len(self._buffer) - _TURN:
