@@ -31,6 +31,19 @@ _NOTHING = object()
 
 
 @attrs.define(eq=False)
+class _Asked:
+    """What server and model want of each other while a call is on its way.
+
+    Attributes:
+        wanted: items that the server is ready for.
+        inputs: what came for the model.
+    """
+
+    wanted: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(0))
+    inputs: asyncio.Queue[Frame] = attrs.field(factory=asyncio.Queue)
+
+
+@attrs.define(eq=False)
 class Call:
     """One piece of work that the server has asked for.
 
@@ -50,12 +63,11 @@ class Call:
     ends_with: Kind = Kind.RESULT
     cancelled: bool = attrs.field(default=False, init=False)
     _task: asyncio.Task[Any] | None = attrs.field(default=None, init=False)
-    _wanted: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(0), init=False)
-    _inputs: asyncio.Queue[Frame] = attrs.field(factory=asyncio.Queue, init=False)
+    _asked: _Asked | None = attrs.field(default=None, init=False)
 
     def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Begins the work, in a task that ``cancel`` ends."""
-        self._task = asyncio.ensure_future(work)
+        self._task = asyncio.get_running_loop().create_task(work)
         return self._task
 
     def cancel(self) -> None:
@@ -67,9 +79,15 @@ class Call:
     def take(self, frame: Frame) -> None:
         """Takes what the server sends while the call is on its way."""
         if frame.kind is Kind.NEXT:
-            self._wanted.release()
+            self._asking().wanted.release()
         else:
-            self._inputs.put_nowait(frame)
+            self._asking().inputs.put_nowait(frame)
+
+    def _asking(self) -> _Asked:
+        """Made at the first use: most calls have one answer, and are asked for nothing."""
+        if self._asked is None:
+            self._asked = _Asked()
+        return self._asked
 
     async def give(
         self,
@@ -84,7 +102,7 @@ class Call:
         """
         async with aclosing(items):
             while True:
-                await self._wanted.acquire()
+                await self._asking().wanted.acquire()
                 item = await anext(items, _NOTHING)
                 if item is _NOTHING:
                     return
@@ -96,7 +114,7 @@ class Call:
         """The requests of a stream; the server is asked for each when the model asks for it."""
         while True:
             self.sender.send(Kind.WANT, self.id, None)
-            frame = await self._inputs.get()
+            frame = await self._asking().inputs.get()
             if frame.kind is Kind.INPUT_END:
                 return
             if frame.kind is Kind.INPUT_ERROR:
