@@ -60,7 +60,10 @@ class Dispatcher:
 
     def can_serve(self, generation: int) -> bool:
         """Is there a worker that has this load of a model?"""
-        return any(generation in worker.loaded for worker in self.workers)
+        for worker in self.workers:  # noqa: SIM110  # asked twice for each request
+            if generation in worker.loaded:
+                return True
+        return False
 
     def place(self, call: Call) -> None:
         """Gives a call to a worker, now or when one can take it. ``call.ended`` gets the answer.

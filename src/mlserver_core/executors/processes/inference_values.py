@@ -47,7 +47,7 @@ def _unpack_request(unpacker: Unpacker, node: Any) -> InferenceRequest:
     return InferenceRequest(
         id=id,
         parameters=_unpack_parameters(unpacker, parameters),
-        inputs=[_unpack_tensor(unpacker, RequestInput, each) for each in inputs],
+        inputs=_unpack_tensors(unpacker, RequestInput, inputs),
         outputs=None if outputs is None else _unpack_requested(unpacker, outputs),
     )
 
@@ -72,34 +72,33 @@ def _unpack_response(unpacker: Unpacker, node: Any) -> InferenceResponse:
         model_version=model_version,
         id=id,
         parameters=_unpack_parameters(unpacker, parameters),
-        outputs=[_unpack_tensor(unpacker, ResponseOutput, each) for each in outputs],
+        outputs=_unpack_tensors(unpacker, ResponseOutput, outputs),
     )
 
 
 def _pack_tensors(packer: Packer, where: str, tensors: list[Any]) -> list[Any]:
     packed: list[Any] = []
     try:
-        packed.extend(_pack_tensor(packer, each) for each in tensors)
+        for each in tensors:
+            parameters = _pack_parameters(packer, each.parameters)
+            data = _pack_data(packer, each.data)
+            packed.append((each.name, each.shape, each.datatype, parameters, data))
     except Unsendable as error:
         raise error.under(f".{where}[{len(packed)}]") from None
     return packed
 
 
-def _pack_tensor(packer: Packer, tensor: RequestInput | ResponseOutput) -> Any:
-    parameters = _pack_parameters(packer, tensor.parameters)
-    data = _pack_data(packer, tensor.data)
-    return tensor.name, tensor.shape, tensor.datatype, parameters, data
-
-
-def _unpack_tensor(unpacker: Unpacker, cls: Any, node: Any) -> Any:
-    name, shape, datatype, parameters, data = node
-    return cls(
-        name=name,
-        shape=shape,
-        datatype=_DATATYPES[datatype],
-        parameters=_unpack_parameters(unpacker, parameters),
-        data=_unpack_data(unpacker, data),
-    )
+def _unpack_tensors(unpacker: Unpacker, cls: Any, nodes: Any) -> list[Any]:
+    return [
+        cls(
+            name=name,
+            shape=shape,
+            datatype=_DATATYPES[datatype],
+            parameters=None if parameters is None else _unpack_parameters(unpacker, parameters),
+            data=_unpack_data(unpacker, data),
+        )
+        for name, shape, datatype, parameters, data in nodes
+    ]
 
 
 def _pack_data(packer: Packer, data: TensorData) -> Any:
