@@ -161,6 +161,8 @@ class Dispatcher:
         """Gives waiting calls to the workers that can take them; between two suspects too, so that
         many of these hold up nobody for long.
         """
+        if not (self._waiting or self._suspects or self._isolated):
+            return
         if self._isolated is not None and _is_settled(self._isolated[0]):
             self._isolated[0].alone = False  # from here on it has company
             self._isolated = None
@@ -199,7 +201,9 @@ class Dispatcher:
         return None
 
     def _free_worker(self, call: Call) -> WorkerProcess | None:
-        reserved = self._isolated[1] if self._isolated is not None else None
+        if self._isolated is None:
+            return find_room(self.workers, call)
+        reserved = self._isolated[1]
         return find_room([each for each in self.workers if each is not reserved], call)
 
     def _try_send(self, call: Call, worker: WorkerProcess) -> None:

@@ -80,7 +80,7 @@ def _pack_tensors(packer: Packer, where: str, tensors: list[Any]) -> list[Any]:
     packed: list[Any] = []
     try:
         for each in tensors:
-            parameters = _pack_parameters(packer, each.parameters)
+            parameters = _pack_parameters(packer, each.parameters) if each.parameters else None
             data = _pack_data(packer, each.data)
             packed.append((each.name, each.shape, each.datatype, parameters, data))
     except Unsendable as error:
@@ -186,11 +186,13 @@ def _unpack_context(unpacker: Unpacker, node: Any) -> RequestContext:
         start_by=None if start_by is None else now + start_by,
         request_id=request_id,
         cancelled=cancelled,
-        batch=tuple(
-            BatchedRequest(id=id, headers=unpacker.unpack_headers(each), rows=(start, end))
-            for id, each, start, end in batch
-        ),
+        batch=tuple(_unpack_batched(unpacker, each) for each in batch) if batch else (),
     )
+
+
+def _unpack_batched(unpacker: Unpacker, node: Any) -> BatchedRequest:
+    id, headers, start, end = node
+    return BatchedRequest(id=id, headers=unpacker.unpack_headers(headers), rows=(start, end))
 
 
 PACK: dict[type, PackForm] = {

@@ -40,7 +40,8 @@ class FrameReader:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._buffer = bytearray(_BUFFER)
+        self._own = self._buffer = bytearray(_BUFFER)
+        self._front = [memoryview(self._own)[:_TURN]]
         self._start = self._end = 0
         self._descriptors: deque[int | None] = deque()
 
@@ -50,9 +51,12 @@ class FrameReader:
         Raises:
             OSError: the other side is gone.
         """
-        if self._end:
+        if self._start == self._end:  # as nearly always; what a large frame needed is given back
+            self._start = self._end = 0
+            self._buffer, room = self._own, self._front
+        else:
             self._make_room()
-        room = [memoryview(self._buffer)[self._end : self._end + _TURN]]
+            room = [memoryview(self._buffer)[self._end : self._end + _TURN]]
         try:
             count, ancillary, flags, _ = self._sock.recvmsg_into(room, _ANCILLARY, _FLAGS)
         except (BlockingIOError, InterruptedError):
@@ -128,15 +132,10 @@ class FrameReader:
                         os.set_inheritable(descriptor, False)
 
     def _make_room(self) -> None:
-        """Makes room for one turn. The buffer grows with what came and not with what a header
-        says, and is given back after a large frame.
+        """Makes room for one turn behind what is there. The buffer grows with what came and not
+        with what a header says.
         """
         left = self._end - self._start
-        if not left:
-            self._start = self._end = 0
-            if len(self._buffer) > _BUFFER:
-                self._buffer = bytearray(_BUFFER)
-            return
         if len(self._buffer) - self._end >= _TURN:
             return
         kept = self._buffer[self._start : self._end]
