@@ -84,9 +84,12 @@ class FrameReader:
         self._start = body + inline
         try:
             if header.shared:
-                return self._make_frame(header, self._map(header))
-            data = memoryview(self._buffer)[body : self._start]
-            return self._make_frame(header, data)
+                data = self._map(header)
+                value = unpack(data[header.payload :], data[: header.payload])
+            else:  # slices are copies: the buffer is used again
+                middle = body + header.payload
+                value = unpack(self._buffer[middle : self._start], self._buffer[body:middle])
+            return Frame(header.kind, header.call, value)
         except (MLServerError, MemoryError) as error:
             return Frame(header.kind, header.call, Unread(_explain(error)))
         except (*_MISFITS, OSError) as error:
@@ -104,12 +107,6 @@ class FrameReader:
             descriptor = self._descriptors.popleft()
             if descriptor is not None:
                 os.close(descriptor)
-
-    def _make_frame(self, header: Header, data: memoryview) -> Frame:
-        payload: memoryview | bytearray = data[: header.payload]
-        if not header.shared:
-            payload = bytearray(payload)  # the buffer is used again
-        return Frame(header.kind, header.call, unpack(data[header.payload :], payload))
 
     def _map(self, header: Header) -> memoryview:
         if not self._descriptors:
