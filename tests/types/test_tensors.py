@@ -219,6 +219,11 @@ def test_rows_of_different_lengths_are_refused(data):
     )
 
 
+@pytest.mark.parametrize("data", [[2**53, [1]], [2**53, 1, []], [[2**53], [1, 2]]])
+def test_rows_of_different_lengths_with_numbers_no_float_holds_are_refused(data):
+    assert "data is nested unevenly" in refusal(D.UINT64, [2], data)
+
+
 @pytest.mark.parametrize(
     ("data", "shown"),
     [

@@ -146,7 +146,12 @@ def _to_array(datatype: Datatype, data: Any, leaves: list[Any], kinds: set[type]
     if kinds <= {bool}:
         return np.array(data, dtype=bool)
     exact = all(-_EXACT_IN_FLOAT < leaf < _EXACT_IN_FLOAT for leaf in (min(leaves), max(leaves)))
-    return np.array(data) if exact else np.array(data, dtype=object)
+    if exact:
+        return np.array(data)
+    made = np.array(data, dtype=object)
+    if not set(map(type, made.flat)).isdisjoint(_NESTS):  # numpy takes a row for an object
+        raise ValueError("nested unevenly")
+    return made
 
 
 def _plain_kind(kind: type) -> type:
