@@ -54,6 +54,7 @@ class Call:
         context: where the request came from that it works for.
         ends_with: what ends it when nothing goes wrong: RESULT, or END of what gives items.
         cancelled: has the server said that nobody waits for it any more?
+        task: does the work, once that has begun.
     """
 
     id: int
@@ -62,19 +63,14 @@ class Call:
     context: RequestContext
     ends_with: Kind = Kind.RESULT
     cancelled: bool = attrs.field(default=False, init=False)
-    _task: asyncio.Task[Any] | None = attrs.field(default=None, init=False)
+    task: asyncio.Task[Any] | None = attrs.field(default=None, init=False)
     _asked: _Asked | None = attrs.field(default=None, init=False)
-
-    def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Begins the work, in a task that ``cancel`` ends."""
-        self._task = asyncio.get_running_loop().create_task(work)
-        return self._task
 
     def cancel(self) -> None:
         """Nobody waits for it any more; the second time does nothing."""
-        if not self.cancelled and self._task is not None:
+        if not self.cancelled and self.task is not None:
             self.cancelled = self.context.cancelled = True
-            self._task.cancel()
+            self.task.cancel()
 
     def take(self, frame: Frame) -> None:
         """Takes what the server sends while the call is on its way."""
@@ -135,6 +131,7 @@ class Calls:
     models: Models
     _calls: dict[int, Call] = attrs.field(factory=dict, init=False)
     _leaving: set[asyncio.Task[None]] = attrs.field(factory=set, init=False)
+    _loop: asyncio.AbstractEventLoop = attrs.field(factory=asyncio.get_running_loop, init=False)
 
     def start(self, call: Call, work: Coroutine[Any, Any, Any]) -> None:
         """Begins a call.
@@ -144,7 +141,8 @@ class Calls:
             work: returns what the server gets for it.
         """
         self._calls[call.id] = call
-        call.start(work).add_done_callback(partial(self._ended, call))
+        call.task = self._loop.create_task(work)
+        call.task.add_done_callback(partial(self._ended, call))
 
     def find(self, id: int) -> Call | None:
         """The call of that id; None for one that is over."""
