@@ -38,6 +38,7 @@ WAYS = {"in process": 0, "worker": 1}
 CASES = (
     ("1x4, sum", "Sum", (1, 4)),
     ("1x4, echo", "Echo", (1, 4)),
+    ("1x4, thread", "Plain", (1, 4)),
     ("4 MB, sum", "Sum", (1, 2**20)),
     ("4 MB, echo", "Echo", (1, 2**20)),
 )
@@ -82,10 +83,10 @@ async def serving() -> AsyncIterator[InferenceEngine]:
         ModelSettings(
             name=f"{model} {way}",
             implementation=f"models.{model}",
-            executor="inline",
+            executor="threads",
             parallel_workers=workers,
         )
-        for model in ("Sum", "Echo")
+        for model in ("Sum", "Echo", "Plain")
         for way, workers in WAYS.items()
     ]
     await server.startup(models)
