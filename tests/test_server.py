@@ -16,6 +16,7 @@ import pytest
 
 from mlserver_core import MLModel, MLServer, ModelSettings, Settings, hookimpl
 from mlserver_core.errors import SettingsError, StartupError, Unavailable
+from mlserver_core.grpc._generated.dataplane import RepositoryIndexRequest
 from mlserver_core.grpc.client import (
     GrpcInferenceServiceStub,
     ModelInferRequest,
@@ -263,7 +264,63 @@ async def test_stop_while_a_model_loads_ends_start(make):
     finally:
         gate.open.set()
         await asyncio.wait([running])
-    assert not any(item.state == "READY" for item in await server.engine.index())
+    assert not any(entry.ready for entry in server.engine.models.table)
+
+
+class Endless:
+    """A repository that never says what it has, once it is asked for the ``last`` time, and its
+    plugin.
+    """
+
+    def __init__(self, last):
+        self.left, self.entered = last, asyncio.Event()
+
+    @hookimpl
+    def mlserver_register_repositories(self, registry):
+        registry.add("endless", lambda root, strict: self)
+
+    async def list(self):
+        self.left -= 1
+        if self.left == 0:
+            self.entered.set()
+            await asyncio.Event().wait()
+        return Listing((model(),))
+
+    @classmethod
+    def serve(cls, make, last):
+        """The repository, and a server of it that has much patience."""
+        plugins, repository = built_in(), cls(last)
+        plugins.register("endless", repository)
+        settings = {"load_models_at_startup": True, "model_repository_root": "endless://"}
+        return repository, make(plugins=plugins, shutdown_grace_period=600, **settings)
+
+
+async def test_a_listing_at_start_that_never_returns_does_not_hold_up_the_stop(make):
+    repository, server = Endless.serve(make, last=1)
+    running = asyncio.ensure_future(server.start())
+    await repository.entered.wait()
+    await asyncio.wait_for(server.stop(), LONG)
+    await asyncio.wait_for(running, LONG)
+    assert not any(map(is_open, filter(None, ports(server))))
+
+
+@pytest.mark.parametrize("transport", ["rest", "grpc"])
+async def test_an_index_that_never_returns_is_given_up_when_the_server_stops(make, transport):
+    repository, server = Endless.serve(make, last=2)
+    await server.startup()
+    asking = asyncio.ensure_future(
+        fetch(server, "/v2/repository/index", {})
+        if transport == "rest"
+        else ask_grpc(server, "repository_index", RepositoryIndexRequest())
+    )
+    await repository.entered.wait()
+    await asyncio.wait_for(server.stop(), LONG)
+    if transport == "rest":
+        assert await asking == (503, {"error": "the server is stopping"})
+    else:
+        with pytest.raises(grpclib.exceptions.GRPCError, match="the server is stopping") as refused:
+            await asking
+        assert refused.value.status is grpclib.const.Status.UNAVAILABLE
 
 
 @pytest.mark.parametrize("stage", ["listing", "listening"])
@@ -496,12 +553,12 @@ async def test_a_rest_request_in_flight_at_stop_is_answered(make):
     await stopping
 
 
-async def ask_grpc(server):
+async def ask_grpc(server, method="model_infer", request=None):
     channel = grpclib.client.Channel("127.0.0.1", server.transports["grpc"].port)
     try:
         tensor = ModelInferRequestInferInputTensor(name="x", datatype="FP64", shape=[0])
-        return await GrpcInferenceServiceStub(channel).model_infer(
-            ModelInferRequest(model_name="m", inputs=[tensor])
+        return await getattr(GrpcInferenceServiceStub(channel), method)(
+            request or ModelInferRequest(model_name="m", inputs=[tensor])
         )
     finally:
         channel.close()
@@ -639,7 +696,7 @@ async def test_signals_stop_the_server_where_it_is_asked_to_listen_to_them(make,
     await server.startup([model()])
     signal.raise_signal(number)
     await asyncio.wait_for(server.wait_stopped(), LONG)
-    assert f"Stopping on {number.name}" in caplog.messages
+    assert f"Stopping on {number.name}; another signal stops at once" in caplog.messages
 
 
 async def test_a_stopping_server_refuses_new_requests_and_says_when_to_come_back(make):

@@ -66,6 +66,11 @@ class Stubborn(MLModel):
             except asyncio.CancelledError:
                 print("STAYS", flush=True)
 
+class Elsewhere(Answers):
+    async def predict(self, payload):
+        print("ENTERED", flush=True)
+        await asyncio.to_thread(threading.Event().wait)
+
 class Unloading(Answers):
     async def unload(self):
         print("ENTERED", flush=True)
@@ -216,9 +221,12 @@ def test_second_signal_ends_the_process_at_once(start, background, first, second
     asked = background(fetch, server, INFER, REQUEST)
     server.wait_for("ENTERED")
     server.process.send_signal(first)
+    assert f"Stopping on {first.name}; another signal stops at once" in server.wait_for("Stopping")
     server.wait_for("1 request(s) in flight")
     assert ended_by(server, second) == 128 + second
     assert isinstance(asked.exception(), OSError)
+    text = f"Second signal ({second.name}): stopping at once, without waiting for anything"
+    assert any(text in line for line in server.lines)
 
 
 @pytest.mark.parametrize("implementation", ["Plain", "Stubborn"])
@@ -247,6 +255,48 @@ def test_second_signal_ends_a_process_whose_loop_is_blocked(start, background):
     assert asked.exception() is not None
 
 
+BLOCKED_LOG = """
+import asyncio
+import logging
+import os
+import sys
+
+from mlserver_core.signals import StopSignals
+
+async def main():
+    def stop(number):
+        print("STOPPING", file=sys.stderr, flush=True)
+
+    StopSignals(asyncio.get_running_loop(), stop).listen()
+    logging.basicConfig(stream=sys.stdout)
+    os.set_blocking(1, False)
+    try:
+        while True:
+            os.write(1, b"x" * 4096)
+    except BlockingIOError:
+        os.set_blocking(1, True)
+    print("STARTED", file=sys.stderr, flush=True)
+    await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+def test_second_signal_does_not_wait_for_a_log_that_nobody_reads():
+    command = [sys.executable, "-c", BLOCKED_LOG]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **pipes) as process:
+        assert process.stderr.readline() == "STARTED\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr.readline() == "STOPPING\n"
+        for _ in range(LONG):  # one that comes too soon is one with the first
+            process.send_signal(signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(2)
+        process.kill()
+    assert process.returncode == 128 + signal.SIGTERM
+
+
 def test_second_signal_does_not_wait_for_an_unload(start):
     server = start("Unloading", "shutdown_grace_period=600")
     server.process.send_signal(signal.SIGTERM)
@@ -261,6 +311,47 @@ def test_model_that_does_not_let_itself_be_cancelled_holds_up_no_end(start, back
     assert server.stop() == 0
     assert "A model does not let its work be cancelled" in "\n".join(server.lines)
     assert asked.exception() is not None
+
+
+def test_thread_of_the_event_loop_that_never_returns_holds_up_no_end(start, background):
+    server = start("Elsewhere", "shutdown_grace_period=0.1", "parallel_workers=0")
+    asked = background(fetch, server, INFER, REQUEST)
+    server.wait_for("ENTERED")
+    assert server.stop() == 0
+    assert "A thread of asyncio.to_thread does not end" in "\n".join(server.lines)
+    assert asked.result() == 503
+
+
+SHELF = """
+import asyncio
+import threading
+
+class Shelf:
+    asked = 0
+
+    def __init__(self, root):
+        pass
+
+    async def find(self, name):
+        return []
+
+    async def list(self):
+        self.asked += 1
+        if self.asked > 1:
+            print("ENTERED", flush=True)
+            await asyncio.to_thread(threading.Event().wait)
+        return []
+"""
+
+
+def test_listing_whose_thread_never_returns_holds_up_no_end(serve, write, tmp_path, background):
+    write("shelf.py", SHELF)
+    implementation = "model_repository_implementation=shelf.Shelf"
+    server = serve(tmp_path, "--set", implementation, "--set", "shutdown_grace_period=600")
+    asked = background(fetch, server, "/v2/repository/index", {})
+    server.wait_for("ENTERED")
+    assert server.stop() == 0
+    assert asked.result() == 503
 
 
 @pytest.mark.parametrize("implementation", ["Quick", "Answers"])

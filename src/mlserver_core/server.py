@@ -16,7 +16,7 @@ from mlserver_core.codecs import Codecs
 from mlserver_core.engine.engine import InferenceEngine
 from mlserver_core.engine.parts import Parts, collect_parts, load_plugins
 from mlserver_core.engine.watchdog import LoopWatchdog
-from mlserver_core.errors import StartupError, named
+from mlserver_core.errors import StartupError, Unavailable, named
 from mlserver_core.executors.interfaces import ExecutorFactory
 from mlserver_core.hooks.manager import PluginManager
 from mlserver_core.hooks.registry import OrderedRegistry, Registry
@@ -156,7 +156,7 @@ class MLServer:
                 else open_repository(self.settings, self._repositories, strict=self.strict)
             )
             self.engine.models.repository = repository
-            listing = Listing(given) if given else await list_at_start(self.settings, repository)
+            listing = Listing(given) if given else await self._list(repository)
             models = listing.models
             await self._listen()
             if self.is_stopping():  # a signal came meanwhile
@@ -177,6 +177,13 @@ class MLServer:
             logger.warning("Not serving: %s", ", ".join(error.name for error in failed))
         self.plugins.notify("mlserver_server_started", server=self)
 
+    async def _list(self, repository: Repository) -> Listing:
+        """What there is to load; nothing where a stop comes before the repository has said it."""
+        try:
+            return await self.engine.models.tasks.attend(list_at_start(self.settings, repository))
+        except Unavailable:
+            return Listing(())
+
     async def _listen(self) -> None:
         async with self._opening:
             for transport in self.transports.values():
@@ -196,7 +203,8 @@ class MLServer:
         """
         if self._stopping is None:
             if sig is not None:
-                logger.info("Stopping on %s", signal.Signals(sig).name)
+                more = "; another signal stops at once" if self._signals else ""
+                logger.info("Stopping on %s%s", signal.Signals(sig).name, more)
             self._stopping = asyncio.ensure_future(self._stop())
         await asyncio.shield(self._stopping)
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 import attrs
 
+logger = logging.getLogger("mlserver")
+
 _NUMBERS = (signal.SIGTERM, signal.SIGINT)
 #: Seconds within which a signal is the first one once more: some, such as ``timeout``, signal a
 #: process and then the group that it is in.
 _SAME = 0.1
+#: Seconds that the last line of the log may take.
+_LAST_LINE = 1.0
 
 
 @attrs.define(eq=False)
@@ -57,7 +63,7 @@ class StopSignals:
                 self._signalled = now
                 self.loop.call_soon_threadsafe(self.stop, number)
             elif now - self._signalled > _SAME:
-                os._exit(128 + number)  # as a shell says of what a signal has ended
+                _end(number)
         before = self._rest(number)
         if isinstance(before, StopSignals):
             before(number, frame)
@@ -69,3 +75,17 @@ class StopSignals:
     def _rest(self, number: int) -> Any:
         before = self._before[number]
         return before.standing(number) if isinstance(before, StopSignals) else before
+
+
+def _end(number: int) -> None:
+    """Ends the process, with a line in the log if that is possible at once."""
+    name = signal.Signals(number).name
+    text = "Second signal (%s): stopping at once, without waiting for anything"
+    # In a thread: this one may have been interrupted in the middle of logging, and nobody may be
+    # reading what is logged.
+    last_line = threading.Thread(target=logger.warning, args=(text, name), daemon=True)
+    try:
+        last_line.start()
+        last_line.join(_LAST_LINE)
+    finally:
+        os._exit(128 + number)  # as a shell says of what a signal has ended

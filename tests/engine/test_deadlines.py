@@ -427,6 +427,30 @@ async def test_queue_that_is_full_refuses_at_once_and_takes_more_when_it_is_not(
     assert scene.ran == ["0", "1", "y"]
 
 
+async def test_metadata_that_is_asked_for_takes_no_place_in_the_queue(start):
+    entered, go = asyncio.Event(), asyncio.Event()
+
+    class Runtime(MLModel):
+        async def metadata(self):
+            entered.set()
+            await go.wait()
+            return await super().metadata()
+
+        async def predict(self, payload):
+            return InferenceResponse(outputs=[])
+
+    engine = await start(model(Runtime, max_queue_size=1))
+    asked = asyncio.ensure_future(engine.metadata("m"))
+    await entered.wait()
+    await engine.infer("m", None, request("x"), RequestContext())
+    unloading = asyncio.ensure_future(engine.unload_model("m"))
+    await asyncio.wait([unloading], timeout=0.05)
+    assert not unloading.done()  # it is there until it has said what it is
+    go.set()
+    assert (await asked).name == "m"
+    await unloading
+
+
 async def test_a_models_own_queue_goes_before_the_servers(start, scene):
     other = Scene()
     engine = await start(

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from mlserver_core import hookimpl
+from mlserver_core.engine.remote_model import RemoteModel
 from mlserver_core.executors.threads import THREAD_PREFIX
 from mlserver_core.model import MLModel
 from mlserver_core.settings import ModelSettings
@@ -218,6 +219,22 @@ async def test_an_unknown_executor_is_refused_with_the_known_ones(start):
     assert text == "there is no executor 'rockets'; known are inline, threads, processes"
 
 
+async def test_executor_processes_is_refused_for_a_model_that_no_worker_can_have(
+    start, folder_model
+):
+    asked = folder_model("m", MUTE, executor="processes")
+    assert "leave executor out" in await reason(start, asked, parallel_workers=0)
+    given = settings(Answering, executor="processes")
+    assert "leave executor out" in await reason(start, given, parallel_workers=1)
+
+
+async def test_executor_processes_is_the_default_where_there_are_workers(start, folder_model):
+    engine = await start(
+        folder_model("m", MUTE, executor="processes"), parallel_workers=1, on_load_error="fail"
+    )
+    assert isinstance(engine.models.table.find("m").serving.model, RemoteModel)
+
+
 async def test_the_default_executor_runs_plain_functions_in_threads(start):
     names = []
 
@@ -273,3 +290,26 @@ async def test_an_executor_that_cannot_be_made_fails_the_load(start):
 
     text = await reason(start, settings(Answering, executor="broken"), plugin=Plugin())
     assert "ValueError: no machine" in text
+
+
+MUTE = """
+from mlserver_core import MLModel, custom_handler
+
+class Model(MLModel):
+    pass
+
+class Handling(MLModel):
+    @custom_handler(rest_path="/hello", rest_method="GET")
+    def hello(self) -> str:
+        return "hello"
+"""
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(("name", "times"), [("Model", 1), ("Handling", 0)])
+async def test_a_model_that_can_answer_nothing_is_named_once_and_one_with_handlers_is_not(
+    start, folder_model, caplog, workers, name, times
+):
+    await start(folder_model("m", MUTE, implementation=f"models.{name}"), parallel_workers=workers)
+    said = [text for text in caplog.messages if "has no predict()" in text]
+    assert said == ["Model 'm' has no predict(): requests to it will fail"] * times

@@ -39,7 +39,26 @@ async def test_work_goes_on_when_its_caller_is_cancelled():
     await done.wait()
 
 
-async def test_stop_gives_up_work_and_tells_who_waits_for_it():
+async def test_work_that_is_attended_is_given_up_when_its_caller_is_cancelled():
+    entered, given_up = asyncio.Event(), asyncio.Event()
+
+    async def work():
+        entered.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            given_up.set()
+
+    caller = asyncio.ensure_future(Tasks().attend(work()))
+    await entered.wait()
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert given_up.is_set()
+
+
+@pytest.mark.parametrize("do", [Tasks.finish, Tasks.attend])
+async def test_stop_gives_up_work_and_tells_who_waits_for_it(do):
     entered = asyncio.Event()
 
     async def work():
@@ -47,13 +66,13 @@ async def test_stop_gives_up_work_and_tells_who_waits_for_it():
         await asyncio.Event().wait()
 
     tasks = Tasks()
-    caller = asyncio.ensure_future(tasks.finish(work()))
+    caller = asyncio.ensure_future(do(tasks, work()))
     await entered.wait()
     await tasks.stop()
     with pytest.raises(Unavailable):
         await caller
     with pytest.raises(Unavailable):
-        await tasks.finish(work())
+        await do(tasks, work())
 
 
 async def test_stop_waits_no_longer_than_it_is_told():

@@ -188,10 +188,11 @@ async def test_a_model_of_streams_alone_is_asked_for_a_stream_until_its_end(star
     ("text", "reason"),
     [
         (None, "warmup: one.json: cannot be read: No such file or directory"),
-        ("{", "warmup: one.json: the request body is not valid JSON: "),
+        ("{", "warmup: one.json: is not valid JSON: unexpected end of data: line 1"),
         ("[]", "warmup: one.json: expected an object, got a list"),
         ("{}", "warmup: one.json: inputs: required, but missing"),
-        ("", "warmup: one.json: inputs: required, but missing"),
+        ("", "warmup: one.json: is not valid JSON: "),
+        ('{"inputs": 1}', "warmup: one.json: inputs: expected a list, got 1"),
         ({"inputs": [TENSOR | {"shape": [3]}]}, "warmup: one.json: tensor 'x': shape [3] expects"),
         (
             {"inputs": [TENSOR | {"data": [-4, 0]}]},
@@ -263,6 +264,12 @@ async def test_links_inside_the_folder_are_files_as_config_maps_have_them(
     assert len(loaded(await start(settings)).asked) == 1
 
 
+async def test_a_link_that_leads_to_itself_cannot_be_read(refusal, folder_model, write, tmp_path):
+    settings = folder_model("m", CODE, "models.Model", warmup=["loop.json"])
+    (tmp_path / "m/loop.json").symlink_to("loop.json")
+    assert "warmup: loop.json: cannot be read: Too many levels" in await refusal(settings)
+
+
 async def test_a_model_made_in_code_has_no_files(refusal):
     text = await refusal(model(warmup=["one.json"]))
     assert "warmup: one.json: there is no folder, since the model was made in code" in text
@@ -284,6 +291,10 @@ def test_the_environment_may_say_it(folder_model, tmp_path, text, expected):
         ("a.json", "warmup: expected true, false or a list, got 'a.json'"),
         (1, "warmup: expected true, false or a list, got 1"),
         ([1], "warmup[0]: expected a string, got 1"),
+        (
+            ["a.json", "b\0.json"],
+            "warmup: expected a name without NUL characters, got 'b\\x00.json'",
+        ),
     ],
 )
 def test_anything_else_is_refused_and_named(folder_model, value, problem):

@@ -169,7 +169,7 @@ def test_process_that_was_stopped_raises_no_alarm(start):
 
 
 def threads():
-    return [thread for thread in threading.enumerate() if thread.name.endswith("-watchdog")]
+    return [thread for thread in threading.enumerate() if thread.name == "loop-watchdog"]
 
 
 async def test_watchdog_ends_with_its_server(make_watchdog):
@@ -215,7 +215,7 @@ async def test_time_for_which_the_process_stood_still_does_not_count(
 
 @pytest.fixture
 def make_watchdog(monkeypatch):
-    """Starts watchdogs of this loop, and stops them at the end."""
+    """Starts watchdogs of this loop, and waits for their end at the end."""
     dogs = []
 
     def make(again=10.0, seconds=0.05):
@@ -227,3 +227,6 @@ def make_watchdog(monkeypatch):
     yield make
     for dog in dogs:
         dog.stop()
+    for thread in threads():
+        thread.join(LONG)
+        assert not thread.is_alive()

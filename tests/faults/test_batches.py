@@ -39,7 +39,7 @@ def test_of_a_batch_that_ends_workers_only_the_culprit_is_refused(serve_batches,
         assert outcomes == ["unavailable"] * ROWS
         until(server.ready)  # and from now on each is asked alone
         outcomes = ask_together(server, how, [1, 2, 3, -1])
-    server.process.wait_for("Request row-1 has ended two workers")
+    server.process.wait_for("Request row-1 of model")
     assert outcomes[-1] == "quarantined"
     assert {"ok", "unavailable"}.issuperset(outcomes[:-1])  # while both are being replaced
     until(lambda: server.ready() and len(server.able()) == workers)

@@ -72,7 +72,7 @@ def test_a_request_that_ends_two_workers_is_refused_and_no_other(
                 assert (answer.outcome, answer.retry_after) == ("unavailable", "1")
                 until(server.ready)
                 answer = server.ask(how, model, value=-1.0, id=id)
-            server.process.wait_for(f"Request {id} has ended two workers")
+            server.process.wait_for(f"Request {id} of model")
             assert answer.outcome == "quarantined"
             assert "ended two workers" in answer.text
             load.wait_for_all_workers()

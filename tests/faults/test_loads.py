@@ -178,3 +178,30 @@ def test_workers_that_do_not_end_hold_up_nobody(begin, write_as, traffic, kill, 
     assert not load.fell()
     server.workers = 1
     server.check_whole()
+
+
+def test_a_model_whose_load_ends_each_new_worker_is_left_out_and_the_others_serve(begin, write_as):
+    """The code that a reload could not load is what a new worker reads, too."""
+    write_as("threaded", **extra(number=1))
+    write_as("looped")
+    server = begin(1, write=False)
+    code = server.file("models.py").read_text("utf-8")
+    server.file("models.py").write_text(
+        code.replace('how = told(self).get("load")', 'how = "ends"'), "utf-8"
+    )
+    assert server.post("/v2/repository/models/threaded/load")[0] == 500
+    server.process.wait_for("'threaded' is tried again in 600 seconds, or when it is loaded anew")
+    assert server.ready("looped")
+    assert server.ask(model="looped").outcome == "ok"
+    assert not server.ready("threaded")
+    assert not server.ready()
+    assert server.ask().outcome == "unavailable"
+    reason = state(server, "threaded")["reason"]
+    assert "workers in a row ended while the model was loaded: " in reason
+    assert "exit code 3" in reason
+    (pid,) = server.pids()
+    write_as("threaded", **extra(number=3))
+    assert server.post("/v2/repository/models/threaded/load")[0] == 200
+    assert server.ask().number == 3
+    assert server.pids() == [pid]
+    server.check_whole()

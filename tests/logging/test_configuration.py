@@ -96,3 +96,41 @@ def test_loggers_of_others_are_left_alone(logger, capsys):
     before = root.level, list(root.handlers)
     configure_logging(Settings(debug=True))
     assert (root.level, list(root.handlers)) == before
+
+
+LIBRARY = """
+import logging
+
+from mlserver_core import MLModel
+from mlserver_core.types import InferenceResponse
+
+library = logging.getLogger("some_library")
+
+class Model(MLModel):
+    def load(self):
+        library.info("it informs")
+        library.warning("it warns")
+        return True
+
+    async def predict(self, payload):
+        return InferenceResponse(outputs=[])
+"""
+SHOWN = """
+library.setLevel(logging.INFO)
+library.propagate = False
+library.handlers = [logging.StreamHandler()]
+"""
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_of_other_loggers_warnings_are_shown_and_the_rest_where_the_model_asks_for_it(
+    serve, model_folder, workers
+):
+    root = model_folder("lost", LIBRARY, implementation="models.Model").parent
+    lost = serve(root, MLSERVER_PARALLEL_WORKERS=workers)
+    assert lost.stop() == 0
+    assert [line for line in lost.lines if line.startswith("it ")] == ["it warns"]
+    model_folder("lost", LIBRARY + SHOWN, implementation="models.Model")
+    shown = serve(root, MLSERVER_PARALLEL_WORKERS=workers)
+    assert shown.stop() == 0
+    assert [line for line in shown.lines if line.startswith("it ")] == ["it informs", "it warns"]

@@ -55,6 +55,34 @@ async def test_log_adds_to_a_histogram_with_the_labels_of_the_model(start, ask, 
     assert scrape(engine).series("rows_bucket")[0].keys() == {*labels(), "le"}
 
 
+async def test_the_buckets_are_those_that_the_documentation_names(start, ask, scrape):
+    class Logging(MLModel):
+        async def predict(self, payload):
+            mlserver_core.log(rows=3)
+            return ANSWER
+
+    engine = await start(settings(Logging))
+    await ask(engine)
+    named = [
+        "0.005",
+        "0.01",
+        "0.025",
+        "0.05",
+        "0.075",
+        "0.1",
+        "0.25",
+        "0.5",
+        "0.75",
+        "1.0",
+        "2.5",
+        "5.0",
+        "7.5",
+        "10.0",
+        "+Inf",
+    ]
+    assert [each["le"] for each in scrape(engine).series("rows_bucket")] == named
+
+
 async def test_register_gives_a_description_and_the_same_metric_again(start, ask, scrape):
     class Registering(MLModel):
         async def load(self):

@@ -330,6 +330,22 @@ def test_unknown_keys_warn_with_the_nearest_known_one(server):
     assert [text for text in loaded.warnings if "no effect" not in text] == expected_unknown(server)
 
 
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("implementation", "; it belongs in a model-settings.json"),
+        ("max_batch_size", "; it belongs in a model-settings.json"),
+        ("uri", "; it belongs in a model-settings.json, below 'parameters'"),
+        ("source", ""),
+    ],
+)
+def test_a_setting_of_a_model_among_the_servers_is_told_where_it_belongs(server, key, hint):
+    text = f"{server.file}: {key}: unknown key{hint}"
+
+    assert server.load({key: "1"}).warnings == (text,)
+    assert server.problems({key: "1"}, strict=True) == [text]
+
+
 def test_unknown_keys_are_problems_when_strict(server):
     assert server.problems(**UNKNOWN, strict=True) == expected_unknown(server)
 
@@ -561,6 +577,15 @@ def test_a_missing_implementation_is_told(model):
                 "parameters.extra: expected an object, got a list",
             ],
         ),
+        (
+            {"parameters": {"uri": "a\0b", "version": "v/1"}},
+            [
+                "parameters.uri: expected a name without NUL characters, got 'a\\x00b'",
+                "parameters.version: expected a name without slashes and control characters, "
+                "got 'v/1'",
+            ],
+        ),
+        ({"warmup": ["a\0"]}, ["warmup: expected a name without NUL characters, got 'a\\x00'"]),
         ({"inputs": {}}, ["inputs: expected a list, got an object"]),
         (
             {"inputs": [TENSOR | {"datatype": "FP33", "shape": ["a"]}, {"shape": [1]}]},
@@ -635,6 +660,24 @@ def test_unknown_keys_of_a_model_warn_with_the_nearest(model):
     assert list(loaded.warnings) == expected
     assert loaded.value.source == model.file
     assert model.problems(file, strict=True) == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("uri", "; did you mean 'parameters.uri'?"),
+        ("version", "; did you mean 'parameters.version'?"),
+        ("content_type", "; did you mean 'parameters.content_type'?"),
+        ("inference_pool_gid", "; did you mean 'parameters.inference_pool_gid'?"),
+        ("http_port", "; it belongs in settings.json"),
+        ("model_extra", ""),
+    ],
+)
+def test_a_key_of_a_model_that_has_its_place_elsewhere_is_told_where(model, key, hint):
+    text = f"{model.file}: {key}: unknown key{hint}"
+
+    assert model.load({"implementation": "a", key: "1"}).warnings == (text,)
+    assert model.problems({"implementation": "a", key: "1"}, strict=True) == [text]
 
 
 def test_the_key_model_of_mlservers_documentation_hints_at_name(model):
@@ -768,7 +811,7 @@ def test_a_version_that_could_lead_elsewhere_is_a_problem_with_its_place(model):
     with pytest.raises(SettingsError) as refused:
         model.load({"implementation": "a", "parameters": {"version": "../1"}})
     [problem] = refused.value.problems
-    assert "model-settings.json: parameters: expected a name without slashes" in problem
+    assert "model-settings.json: parameters.version: expected a name without slashes" in problem
     assert "'../1'" in problem
 
 

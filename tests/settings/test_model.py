@@ -55,6 +55,16 @@ def test_parameters_of_another_type_are_refused_with_their_place():
     )
 
 
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [({"parameters": {"uri": "a\0b"}}, "'a\\x00b'"), ({"warmup": ["a", "b\0"]}, "'b\\x00'")],
+)
+def test_names_of_files_have_no_nul(values, shown):
+    with pytest.raises(Exception, match="NUL") as caught:
+        ModelSettings(implementation="sklearn", **values)
+    assert str(caught.value) == f"expected a name without NUL characters, got {shown}"
+
+
 def test_predict_threads_below_one_are_refused():
     with pytest.raises(ValueError, match="expected at least 1, got 0"):
         ModelSettings(implementation="sklearn", predict_threads=0)

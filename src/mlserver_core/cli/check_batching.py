@@ -38,7 +38,11 @@ _FILE = click.Path(exists=True, dir_okay=False)
     type=click.FloatRange(min=0),
     help="How far floats may be apart, relative to the largest of their output.",
 )
-@click.option("--metrics-url", default="", help="By default port 8082 of the same host.")
+@click.option(
+    "--metrics-url",
+    default="",
+    help="HOST:PORT or a URL, with /metrics or without; by default port 8082 of the same host.",
+)
 @click.option("--request-headers", "-H", multiple=True, help="'NAME: VALUE', sent with every call.")
 @click.option(
     "--timeout",
@@ -59,7 +63,9 @@ def check_batching(
     """Prove that MODEL answers batched requests as it answers each of them alone.
 
     Asks a running server the same rows alone, together, shuffled and among bad ones. The exit
-    code is 0 when all answers are equal, 1 when some differ, and 2 when there is nothing to ask.
+    code is 0 when all answers are equal and requests were merged; 1 when some differ, or the model
+    cannot be asked; 2 when an option cannot be used; 3 when all are equal, but nothing is known to
+    have been merged, so that nothing is proven.
     """
     # Only here: all this is for few of the other commands.
     from mlserver_core.cli.inference.options import Options
@@ -67,13 +73,16 @@ def check_batching(
 
     options = Options(model_name=model, binary_data=True, workers=64, **connection)  # type: ignore[arg-type]
     try:
-        metrics_url = metrics_url or _metrics_url(options)
-        work = _check(options, (input_path, poison_path), tolerance, metrics_url)
-        check = asyncio.run(work)
+        metrics_url = _metrics_url(options.infer_url(), metrics_url)
+        options.headers()
     except InvalidRequest as error:
         raise click.UsageError(str(error)) from None
+    try:
+        check = asyncio.run(_check(options, (input_path, poison_path), tolerance, metrics_url))
+    except InvalidRequest as error:
+        raise click.ClickException(" ".join(str(error).split())) from None
     click.echo(_describe(check))
-    sys.exit(0 if check.is_equal else 1)
+    sys.exit(_exit_code(check))
 
 
 async def _check(
@@ -100,10 +109,29 @@ async def _check(
         await client.close()
 
 
-def _metrics_url(options: Options) -> str:
-    parts = urlsplit(options.infer_url())
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    return f"{parts.scheme}://{host}:8082/metrics"
+def _metrics_url(infer_url: str, given: str) -> str:
+    """Where the metrics are: as given, with what is left out, or on the usual port."""
+    from mlserver_core.errors import InvalidRequest
+
+    if not given:
+        parts = urlsplit(infer_url)
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        return f"{parts.scheme}://{host}:8082/metrics"
+    url = given if "://" in given else f"http://{given}"
+    try:
+        parts = urlsplit(url)
+        is_url = bool(parts.hostname) and parts.scheme in ("http", "https") and parts.port != 0
+    except ValueError:
+        is_url = False
+    if not is_url:
+        raise InvalidRequest(f"expected HOST:PORT or a URL as --metrics-url, got {given!r}")
+    return url if parts.path.strip("/") else parts._replace(path="/metrics").geturl()
+
+
+def _exit_code(check: Check) -> int:
+    if not check.is_equal:
+        return 1
+    return 0 if check.merges.are_proven else 3
 
 
 def _describe(check: Check) -> str:
@@ -111,7 +139,7 @@ def _describe(check: Check) -> str:
     lines += [
         f"{stage.name:<24}{stage.calls:>7}{len(stage.differences):>11}" for stage in check.stages
     ]
-    lines.append(check.merges)
+    lines.append(check.merges.text)
     differences = [(stage, each) for stage in check.stages for each in stage.differences]
     lines += [f"{stage.name}: {each.row}: {each.text}" for stage, each in differences[:_NAMED]]
     if len(differences) > _NAMED:

@@ -203,7 +203,7 @@ class InferenceEngine:
         serving = self.models.table.find(name, version).serving
         if serving is None:
             raise ModelNotReady(name, version or None)
-        with self.in_flight, serving.in_flight:
+        with self.in_flight, serving.describing:
             found = await serving.call("metadata", {}, RequestContext())
         metadata: MetadataModelResponse = copy.copy(found)
         metadata.versions = metadata.versions or self.models.table.versions(name)
@@ -244,9 +244,11 @@ class InferenceEngine:
 
         Raises:
             PermissionDenied: the repository API is off.
+            Unavailable: the server is stopping.
         """
         self._check_repository_api()
-        return await make_index(self.models.table, self.models.repository, ready=ready)
+        listing = make_index(self.models.table, self.models.repository, ready=ready)
+        return await self.models.tasks.attend(listing)
 
     async def load_model(self, name: str) -> None:
         """Loads, or loads anew, every version of a model that is in the repository now.

@@ -30,6 +30,7 @@ from mlserver_core.engine.pipeline import (
 from mlserver_core.engine.placement import in_workers, make_executor, slots
 from mlserver_core.engine.remote_model import RemoteModel, describe
 from mlserver_core.engine.route_table import Route
+from mlserver_core.engine.unused_settings import find_unused
 from mlserver_core.engine.warmup import warm_up
 from mlserver_core.errors import MLServerError, ModelLoadError
 from mlserver_core.executors.interfaces import (
@@ -122,7 +123,8 @@ class LiveModel:
             available=remote.available if remote else lambda: True,
             reason=remote.reason if remote else lambda: "",
         )
-        if not description.predicts and not streams and remote is None:
+        answers = description.predicts or streams or description.handlers
+        if not answers and parts.workers is not None:  # once, and not in each worker too
             logger.warning(
                 "Model %r has no predict(): requests to it will fail", self.settings.name
             )
@@ -240,6 +242,9 @@ async def load(
     counted = metrics or _metrics_of(model_settings, parts)
     label = ":".join(filter(None, (model_settings.name, model_settings.version)))
     live = LiveModel(model_settings, ModelContext(space, counted, label))
+    if parts.workers is not None:  # a worker has settings of its own, and its server has said it
+        for text in find_unused(model_settings, parts, settings):
+            logger.warning("Model %r: %s", model_settings.name, text)
     try:
         await live.bring_up(parts, settings)
     except BaseException as error:

@@ -9,13 +9,17 @@ import os
 import resource
 import sys
 import threading
+import time
 from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
 
 from mlserver_core.executors.threads import THREAD_PREFIX
 
 #: Seconds that what is cancelled at the end may take.
 _PATIENCE = 1.0
+#: What the names of the loop's own threads begin with.
+_LOOP_THREADS = "mlserver-loop"
 
 logger = logging.getLogger("mlserver")
 
@@ -25,9 +29,26 @@ def run(coroutine: Coroutine[Any, Any, None]) -> None:
     try:
         import uvloop
     except ImportError:
-        asyncio.run(coroutine)
+        asyncio.run(_with_threads(coroutine))
     else:
-        uvloop.run(coroutine)
+        uvloop.run(_with_threads(coroutine))
+
+
+async def _with_threads(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Gives the loop the threads of ``asyncio.to_thread``; where one of them never returns, ends
+    the process, as the loop would wait for it for ever.
+    """
+    threads = ThreadPoolExecutor(thread_name_prefix=_LOOP_THREADS)
+    asyncio.get_running_loop().set_default_executor(threads)
+    await coroutine
+    threads.shutdown(wait=False, cancel_futures=True)
+    deadline = time.monotonic() + _PATIENCE
+    left = [each for each in threading.enumerate() if each.name.startswith(_LOOP_THREADS)]
+    for thread in left:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    if any(thread.is_alive() for thread in left):
+        logger.warning("A thread of asyncio.to_thread does not end; the process ends without it")
+        _exit(0)
 
 
 def lift_descriptor_limit() -> None:

@@ -33,7 +33,8 @@ class Serving:
         routes: its custom handlers.
         available: could it be asked right now? False while no process that has it is there.
         reason: why it could not; may be empty.
-        in_flight: what it is answering.
+        in_flight: what it is answering, as max_queue_size bounds it.
+        describing: the calls of its ``metadata``, which it does not bound.
     """
 
     model: MLModel
@@ -46,6 +47,7 @@ class Serving:
     available: Callable[[], bool] = lambda: True
     reason: Callable[[], str] = lambda: ""
     in_flight: InFlight = attrs.field(factory=InFlight)
+    describing: InFlight = attrs.field(factory=InFlight)
 
 
 @attrs.frozen(kw_only=True, eq=False)

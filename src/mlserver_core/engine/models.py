@@ -46,6 +46,7 @@ class Models:
         repository: where models come from; set before the first load by name.
         route_checks: of transports; each raises an MLServerError for a custom handler that it
             could not call, and the model is refused.
+        tasks: loads, unloads and listings under way, which ``stop_loading`` gives up.
     """
 
     settings: Settings
@@ -59,7 +60,7 @@ class Models:
     _retirement: Retirement = attrs.field(
         default=attrs.Factory(lambda self: Retirement(self._unloaded), takes_self=True), init=False
     )
-    _tasks: Tasks = attrs.field(factory=Tasks, init=False)
+    tasks: Tasks = attrs.field(factory=Tasks, init=False)
     _locks: WeakValueDictionary[str, asyncio.Lock] = attrs.field(
         factory=WeakValueDictionary, init=False
     )
@@ -68,7 +69,7 @@ class Models:
     @property
     def stopping(self) -> bool:
         """Does it load no more?"""
-        return self._tasks.stopping
+        return self.tasks.stopping
 
     def ready(self) -> bool:
         """Can every model answer that the server is meant to serve?"""
@@ -97,7 +98,7 @@ class Models:
         by_name: dict[str, list[ModelSettings]] = {}
         for model in models:
             by_name.setdefault(model.name, []).append(model)
-        loads = [self._tasks.start(self._load_versions(*each)) for each in by_name.items()]
+        loads = [self.tasks.start(self._load_versions(*each)) for each in by_name.items()]
         if loads:
             await asyncio.wait(loads)
         if self.stopping:
@@ -117,7 +118,7 @@ class Models:
             RuntimeFailed: a version failed to load; says why.
             Unavailable: the server is stopping.
         """
-        await self._tasks.finish(self._load_named(name))
+        await self.tasks.finish(self._load_named(name))
 
     async def unload(self, name: str) -> None:
         """Takes every version of a model out of service, and unloads it once the requests it
@@ -127,7 +128,7 @@ class Models:
             ModelNotFound: no such model is known.
             Unavailable: the server is stopping.
         """
-        await self._tasks.finish(self._unload_named(name))
+        await self.tasks.finish(self._unload_named(name))
 
     async def stop_loading(self, seconds: float | None = None) -> None:
         """The server is no longer ready, and loads that are under way are given up.
@@ -135,7 +136,7 @@ class Models:
         Args:
             seconds: how long what they leave behind may take to be cleared away.
         """
-        await self._tasks.stop(seconds)
+        await self.tasks.stop(seconds)
 
     async def unload_all(self, seconds: float | None = None) -> None:
         """Unloads every model, newest first; those in other processes all at once.

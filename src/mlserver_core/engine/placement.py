@@ -17,6 +17,13 @@ _WORKERS = "processes"
 def make_executor(settings: ModelSettings, parts: Parts) -> Executor:
     """The executor of a model; raises ModelLoadError where there is none of that name."""
     name = _choose(settings, parts)
+    if settings.executor == _WORKERS and in_server(settings, parts):
+        raise ModelLoadError(
+            settings.name,
+            f"executor {_WORKERS!r}: the model runs in the server's own process, as "
+            "parallel_workers is 0 or its class was given in code; have it run in workers, or "
+            "leave executor out",
+        )
     make = parts.executors.get(name)
     if make is None:
         raise ModelLoadError(
@@ -29,6 +36,11 @@ def make_executor(settings: ModelSettings, parts: Parts) -> Executor:
 def in_workers(settings: ModelSettings, parts: Parts) -> bool:
     """Does a model live in worker processes of this server?"""
     return _choose(settings, parts) == _WORKERS
+
+
+def in_server(settings: ModelSettings, parts: Parts) -> bool:
+    """Does a model live in the server's own process? Never true in a worker."""
+    return parts.workers is not None and _choose(settings, parts) in _LOCAL
 
 
 def slots(settings: ModelSettings, parts: Parts) -> int:

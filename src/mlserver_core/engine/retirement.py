@@ -45,6 +45,7 @@ class Retirement:
 
     async def _retire(self, live: LiveModel) -> None:
         await live.serving.in_flight.drained()
+        await live.serving.describing.drained()
         await live.idle()  # a thread may still work for a caller who has left
         await discard(live)
         del self._tasks[live]

@@ -1,4 +1,4 @@
-"""Work that goes on where the caller who asked for it leaves."""
+"""Work that ends with its owner, be its caller there or not."""
 
 from __future__ import annotations
 
@@ -48,6 +48,20 @@ class Tasks:
             if task.cancelled():
                 raise Unavailable("the server is stopping") from None
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
+            raise
+
+    async def attend(self, work: Coroutine[Any, Any, T]) -> T:
+        """Does a piece of work and returns what it returns. It is given up if this is cancelled.
+
+        Raises:
+            Unavailable: no more is taken, or ``stop`` came first. Whatever the work raises
+                comes through.
+        """
+        try:
+            return await self.start(work)
+        except asyncio.CancelledError:
+            if self.stopping:
+                raise Unavailable("the server is stopping") from None
             raise
 
     async def stop(self, seconds: float | None = None) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from pathlib import Path
 
 import attrs
 import numpy as np
+import orjson
 
 from mlserver_core.engine.admission import admit
 from mlserver_core.engine.failures import Failures
@@ -18,7 +20,6 @@ from mlserver_core.settings import ModelSettings
 from mlserver_core.types import Datatype, InferenceRequest, MetadataTensor, RequestInput
 from mlserver_core.types.context import RequestContext
 from mlserver_core.types.datatypes import to_dtype
-from mlserver_core.wire.json import decode_request
 
 #: What a request that was made from the declared inputs is called in messages.
 _MADE = "the request made from the declared inputs"
@@ -67,9 +68,12 @@ def _read_requests(settings: ModelSettings) -> Iterator[tuple[str, InferenceRequ
         yield _MADE, make_request(settings)
     for name in settings.warmup if isinstance(settings.warmup, list) else ():
         try:
-            yield name, decode_request(_find(settings, name).read_bytes(), {})
+            plain = orjson.loads(_find(settings, name).read_bytes())
+            yield name, InferenceRequest.model_validate(plain)
         except OSError as error:
             raise _failed(settings, name, f"cannot be read: {error.strerror}") from None
+        except orjson.JSONDecodeError as error:
+            raise _failed(settings, name, f"is not valid JSON: {error}") from None
         except InvalidRequest as error:
             raise _failed(settings, name, str(error)) from None
 
@@ -104,8 +108,9 @@ def _zeros(declared: MetadataTensor) -> RequestInput:
 def _find(settings: ModelSettings, name: str) -> Path:
     if settings.folder is None:
         raise _failed(settings, name, "there is no folder, since the model was made in code")
-    folder = settings.folder.resolve()
-    path = (folder / name).resolve()  # links inside the folder are as good as files
+    # Links inside the folder are as good as files; one that leads to itself is the reader's.
+    folder = Path(os.path.realpath(settings.folder))
+    path = Path(os.path.realpath(folder / name))
     if not path.is_relative_to(folder):
         raise _failed(settings, name, "is outside of the model's folder; copy it there")
     return path

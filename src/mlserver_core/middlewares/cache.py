@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from prometheus_client import Counter, Gauge
 
     from mlserver_core.metrics.registry import Metrics
+    from mlserver_core.server import MLServer
+
+logger = logging.getLogger("mlserver")
 
 #: A load of a model, and the digest of a request to it.
 Key = tuple[int, bytes]
@@ -38,6 +42,16 @@ def mlserver_register_middlewares(
     """
     if settings.cache_enabled:
         registry.add("cache", ResponseCache.of(settings, metrics), after=("cloudevents",))
+
+
+@hookimpl
+def mlserver_server_started(server: MLServer) -> None:
+    """Says so where there is a cache, and no model that wants it."""
+    models = [entry.settings for entry in server.engine.models.table]
+    if server.settings.cache_enabled and models and not any(each.cache_enabled for each in models):
+        logger.warning(
+            "cache_enabled has no effect: no model has it in its model-settings.json as well"
+        )
 
 
 @attrs.frozen(kw_only=True)

@@ -7,14 +7,16 @@ from weakref import WeakKeyDictionary
 from aiohttp import web
 
 from mlserver_core.engine.engine import InferenceEngine
+from mlserver_core.engine.in_flight import InFlight
 from mlserver_core.rest import docs, health, repository
 from mlserver_core.rest.compression import compress
 from mlserver_core.rest.cors import CrossOrigin
 from mlserver_core.rest.custom import answer_custom, list_custom
+from mlserver_core.rest.draining import close_connection
 from mlserver_core.rest.errors import answer_errors
 from mlserver_core.rest.handler_answers import PLANS, note_begun
 from mlserver_core.rest.infer import post_infer
-from mlserver_core.rest.keys import ENGINE
+from mlserver_core.rest.keys import ENGINE, READING
 from mlserver_core.rest.metrics import count_requests
 from mlserver_core.rest.open_calls import OPEN_CALLS, OpenCalls
 from mlserver_core.rest.request_id import add_request_id
@@ -32,6 +34,7 @@ def make_app(settings: Settings, engine: InferenceEngine) -> web.Application:
     app[ENGINE] = engine
     app[PLANS] = WeakKeyDictionary()
     app[OPEN_CALLS] = OpenCalls()
+    app[READING] = InFlight()
     _add_layers(app, settings)
     count_requests(app, settings)
     app.router.add_get("/v2", health.get_server_metadata)
@@ -54,6 +57,7 @@ def _add_layers(app: web.Application, settings: Settings) -> None:
     """What every call goes through, outermost first."""
     app.on_response_prepare.append(add_request_id)
     app.on_response_prepare.append(note_begun)
+    app.on_response_prepare.append(close_connection)
     if settings.gzip_enabled:
         app.middlewares.append(compress)
     app.middlewares.append(answer_errors)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import hdrs, web
 
 from mlserver_core.errors import MLServerError, TooLarge
-from mlserver_core.rest.keys import BODY, ENGINE, MATCHED
+from mlserver_core.rest.keys import BODY, ENGINE, MATCHED, READING
 
 #: What aiohttp decompresses, a bounded piece at a time.
 _ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
@@ -34,9 +34,10 @@ async def read_body(request: web.Request) -> bytearray:
     body = bytearray()
     # Not request.read(): it decompresses as much as the limit at once, and copies the body.
     too_large = (request.content_length or 0) > limit
-    while not too_large and (piece := await request.content.readany()):
-        too_large = len(body) + len(piece) > limit
-        body += piece
+    with request.app[READING]:
+        while not too_large and (piece := await request.content.readany()):
+            too_large = len(body) + len(piece) > limit
+            body += piece
     if too_large:
         raise TooLarge(too_large_text(limit))
     return body

@@ -9,7 +9,6 @@ from aiohttp.typedefs import Handler
 
 from mlserver_core.errors import ErrorCode, MLServerError, text_of
 from mlserver_core.rest.body import body_limit, too_large_text
-from mlserver_core.rest.keys import ENGINE
 from mlserver_core.rest.redirects import redirect, without_slash
 from mlserver_core.rest.request_id import header_value, request_id
 from mlserver_core.wire.json import encode
@@ -79,8 +78,6 @@ def _answer(request: web.Request, error: Exception, status: int, text: str) -> w
     answer = to_response(status, text)
     if status in (429, 503):
         answer.headers["Retry-After"] = "1"
-    if request.app[ENGINE].models.stopping:  # the next is for another server
-        answer.force_close()
     if isinstance(error, web.HTTPException):
         _keep_headers(error, answer)
     return answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 import uuid
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from mlserver_core.engine.engine import InferenceEngine
 from mlserver_core.rest.app import make_app
 from mlserver_core.rest.custom import check_route
 from mlserver_core.rest.errors import one_line, to_response
+from mlserver_core.rest.keys import READING
 from mlserver_core.rest.open_calls import OPEN_CALLS
 from mlserver_core.rest.request_id import HEADER
 from mlserver_core.settings import Settings
@@ -133,10 +135,21 @@ class RestTransport:
         """Closes every connection, once its answers are written, and after ``seconds`` anyway."""
         if self._runner is None:
             return
+        deadline = time.monotonic() + seconds
         self._runner.app[OPEN_CALLS].end()
+        await self._finish_reading(seconds)
+        seconds = deadline - time.monotonic()
         server = self._runner.server
         if server is not None:
             server.pre_shutdown()
             await server.shutdown(max(seconds, _SHORTEST))
         await self._runner.cleanup()
         self._runner = None
+
+    async def _finish_reading(self, seconds: float) -> None:
+        """Waits for the rest of requests that have begun to come: once aiohttp closes, it reads
+        no more of them, and so their clients would get no answer.
+        """
+        if self._runner is not None and (reading := self._runner.app[READING]).count:
+            logger.info("%d request(s) are still being read", reading.count)
+            await reading.drained(seconds)

@@ -91,6 +91,15 @@ def path_or_object(_: object, __: attrs.Attribute[Any], value: Any) -> None:
         raise ValueError(f"expected a path or an object, got {show(value)}")  # noqa: TRY004  # as every validator
 
 
+def without_nul(_: object, __: attrs.Attribute[Any], value: Any) -> None:
+    """A validator for the name of a file, or a list of them; raises ValueError for what no file
+    can be called.
+    """
+    for name in value if isinstance(value, list) else (value,):
+        if isinstance(name, str) and "\0" in name:
+            raise ValueError(f"expected a name without NUL characters, got {show(name)}")
+
+
 def port(_: object, __: attrs.Attribute[Any], value: Any) -> None:
     """A validator for TCP port numbers; 0 asks the system for a free one."""
     if not 0 <= value <= 65535:

@@ -206,12 +206,26 @@ def _layer(kind: Any, below: Any, value: Any) -> Any:
 def _problems(value: Any, kind: Any, field: attrs.Attribute[Any]) -> list[tuple[str, str]]:
     """What is wrong with a value: the path below the field, and what was expected there."""
     found = explain(value, kind)
+    if field.name == "parameters" and [path for path, _ in found] == [""]:
+        found = _refused_parameters(value) or found
     if not found and field.validator is not None:
         try:
             field.validator(None, field, value)
         except ValueError as error:
             found = [("", str(error))]
     return found
+
+
+def _refused_parameters(value: Any) -> list[tuple[str, str]]:
+    """What validators say of ``parameters``, by name: the object itself has no place for it."""
+    kinds = typing.get_type_hints(ModelParameters)
+    fields = attrs.fields_dict(ModelParameters)
+    known = [name for name in value if name in fields] if isinstance(value, dict) else []
+    return [
+        (name, text)
+        for name in known
+        for _, text in _problems(value[name], kinds[name], fields[name])
+    ]
 
 
 def _no_effect(source: Source, field: attrs.Attribute[Any], value: Any) -> Iterator[str]:
@@ -231,7 +245,7 @@ def _default(field: attrs.Attribute[Any]) -> Any:
 
 
 def _unknown(cls: type, source: Source) -> Iterator[str]:
-    fields = [field.name for field in attrs.fields(cls) if "help" in field.metadata]
+    fields = _names(cls)
     for variable in source.unknown:
         if cls is Settings and not _OTHER_VARIABLES.fullmatch(variable.upper()):
             key = variable.upper().removeprefix(SERVER_PREFIX).lower()
@@ -240,13 +254,30 @@ def _unknown(cls: type, source: Source) -> Iterator[str]:
             hint = _hint(key, _variables(fields), lambda name: SERVER_PREFIX + name.upper())
             yield f"{source.name}: unknown variable {variable}{hint}"
     for path, key, names in _unknown_keys(cls, source.values, ""):
-        yield f"{source.name}: {path}{key}: unknown key" + _hint(key, names)
+        hint = ("" if path else _belongs(cls, key)) or _hint(key, names)
+        yield f"{source.name}: {path}{key}: unknown key{hint}"
+
+
+def _belongs(cls: type, key: str) -> str:
+    """Where a key at the top of a file has its place instead; empty where nobody knows it."""
+    if key in _names(ModelParameters):
+        if cls is ModelSettings:
+            return f"; did you mean 'parameters.{key}'?"
+        return "; it belongs in a model-settings.json, below 'parameters'"
+    if key in _names(ModelSettings):
+        return "; it belongs in a model-settings.json"
+    return "; it belongs in settings.json" if key in _names(Settings) else ""
+
+
+def _names(cls: type) -> list[str]:
+    """The settings of a class."""
+    return [field.name for field in attrs.fields(cls) if "help" in field.metadata]
 
 
 def _variables(fields: list[str]) -> list[str]:
     """What may follow ``MLSERVER_``: the server's settings, and after ``MODEL_`` a model's."""
-    both = [*attrs.fields(ModelSettings), *attrs.fields(ModelParameters)]
-    return [*fields, *(f"model_{field.name}" for field in both if "help" in field.metadata)]
+    both = [*_names(ModelSettings), *_names(ModelParameters)]
+    return [*fields, *(f"model_{name}" for name in both)]
 
 
 def _is_near_miss(key: str, fields: list[str]) -> bool:

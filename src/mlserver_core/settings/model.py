@@ -15,6 +15,7 @@ from mlserver_core.settings.fields import (
     setting,
     url_segment,
     within,
+    without_nul,
 )
 from mlserver_core.types import MetadataTensor
 from mlserver_core.types.converter import structure
@@ -32,7 +33,9 @@ class ModelParameters(OpenNames):
         model_extra: every value whose name is no field, by name.
     """
 
-    uri: str | None = setting("The artifact: a file, a folder or a URI.", default=None)
+    uri: str | None = setting(
+        "The artifact: a file, a folder or a URI.", default=None, validator=without_nul
+    )
     version: str | None = setting("The version served.", default=None, validator=url_segment)
     content_type: str | None = setting("Codec of requests that name none.", default=None)
     format: str | None = setting("Format of the artifact, where it is not plain.", default=None)
@@ -100,8 +103,9 @@ class ModelSettings:
     )
     allow_pickle: bool | None = setting("false refuses pickle for this model.", default=None)
     executor: str | None = setting(
-        "Where predict runs: inline or threads; by default async def runs inline and def in "
-        "a thread.",
+        "Where predict runs in its process: inline or threads; by default async def runs inline "
+        "and def in a thread. processes does as the default, and refuses to without workers. "
+        "Plugins may bring others.",
         default=None,
     )
     predict_threads: int = setting(
@@ -151,6 +155,7 @@ class ModelSettings:
         "Requests that it answers before it is ready: files in its folder, or true for one made "
         "from the inputs; see [its page](warmup.md).",
         default=False,
+        validator=without_nul,
     )
     cache_enabled: bool = setting(
         "Keep its answers, if the server's cache_enabled is true too; see [its page](cache.md).",

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import attrs
 
 from mlserver_core.cli.batch_checking.comparison import Outcome, find_difference, largest_floats
+from mlserver_core.cli.batch_checking.merges import Merges, describe_merges
 from mlserver_core.cli.batch_checking.rows import Row
 from mlserver_core.cli.batch_checking.server import CheckedModel
 from mlserver_core.errors import InvalidRequest
@@ -53,13 +54,13 @@ class Check:
         model: the model.
         tolerance: how far floats may be apart, relative to the largest of their output.
         stages: what was found.
-        merges: what can be said about how many requests were merged; for the user.
+        merges: what can be said about how many requests were merged.
     """
 
     model: CheckedModel
     tolerance: float
     stages: list[Stage] = attrs.field(factory=list)
-    merges: str = ""
+    merges: Merges = Merges("", are_proven=False)
     _alone: dict[str, Outcome] = attrs.field(factory=dict)
     _distances: dict[str, float] = attrs.field(factory=dict)
 
@@ -87,18 +88,19 @@ class Check:
             raise InvalidRequest(f"the model answers no row, even alone: {reason}")
         largest = largest_floats(self._alone.values())
         self._distances = {name: size * self.tolerance for name, size in largest.items()}
+        version = first.model_version or ""
+        begun = await self.model.count(version)
         again = [await self.model.ask(row) for row in rows]
         self._compare("alone, a second time", rows, again)
-        version = first.model_version or ""
-        before = await self.model.count_calls(version)
+        before = await self.model.count(version)
         shuffled = list(rows)
         chance = random.Random(0)  # noqa: S311  # nothing secret
         await self._ask_together("together", shuffled)
         for _ in range(_SHUFFLES):
             chance.shuffle(shuffled)
             await self._ask_together("together, shuffled", shuffled)
-        after = await self.model.count_calls(version)
-        self.merges = _describe_merges((1 + _SHUFFLES) * len(rows), before, after)
+        after = await self.model.count(version)
+        self.merges = describe_merges(before.since(begun), after.since(before), 1 + _SHUFFLES)
         for _ in range(_SHUFFLES):
             mixed = [*rows, *poison]
             chance.shuffle(mixed)
@@ -116,26 +118,3 @@ class Check:
             Difference(row.name, text) for row, text in zip(rows, texts, strict=True) if text
         ]
         self.stages.append(Stage(name, len(rows), tuple(differences)))
-
-
-def _describe_merges(sent: int, before: float | None, after: float | None) -> str:
-    if before is None or after is None:
-        return "The server's metrics cannot be read, so whether requests were merged is not known."
-    if after == 0:
-        return (
-            "Adaptive batching is off for this model (max_batch_size and max_batch_time): "
-            "no requests were merged."
-        )
-    calls = int(after - before)
-    if calls > sent:
-        return (
-            f"Batching costs time: {sent} requests came to the model in {calls} calls. Batches "
-            "failed, or their answers could not be cut by rows, and were asked again in smaller "
-            "ones; the server's log says why."
-        )
-    if calls == sent:
-        return (
-            f"No merge was seen: {sent} requests came to the model in {calls} calls. It may be too "
-            'fast to be busy; "batch_when_idle": false makes requests wait for others.'
-        )
-    return f"{sent} requests came to the model in {calls} calls, so {sent - calls} were merged."

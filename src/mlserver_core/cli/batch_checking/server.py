@@ -6,17 +6,24 @@ import asyncio
 
 import aiohttp
 import attrs
+import orjson
 
 from mlserver_core.cli.batch_checking.comparison import Outcome
+from mlserver_core.cli.batch_checking.merges import Counts
 from mlserver_core.cli.batch_checking.rows import Row
 from mlserver_core.cli.inference.client import CallFailed
 from mlserver_core.cli.inference.rest_client import RestClient
 from mlserver_core.errors import InvalidRequest
 from mlserver_core.types import MetadataModelResponse, MetadataTensor
-from mlserver_core.wire.json import decode
+from mlserver_core.types.converter import structure
 
-#: The metric that counts the calls of a model with adaptive batching.
-_CALLS = "batch_request_queue_count"
+#: The metrics that every model has, that count the calls of one with adaptive batching, and that
+#: count the answers of one with a response cache.
+_SERVED, _CALLS, _CACHED = (
+    "model_infer_request_success_total",
+    "batch_request_queue_count",
+    "response_cache_hits_total",
+)
 
 
 @attrs.frozen
@@ -56,35 +63,55 @@ class CheckedModel:
             raise InvalidRequest(
                 f"{url} answers {answer.status}: {content[:300].decode(errors='replace')}"
             )
-        inputs = decode(content, {}, MetadataModelResponse).inputs
+        try:
+            inputs = structure(orjson.loads(content), MetadataModelResponse).inputs
+        except (orjson.JSONDecodeError, InvalidRequest) as error:
+            raise InvalidRequest(f"{url} answers what is no metadata: {error}") from None
         if not inputs:
             raise InvalidRequest(
                 f"model {self.name!r} does not say what inputs it takes; give requests with --input"
             )
         return inputs
 
-    async def count_calls(self, version: str) -> float | None:
-        """How often the model was asked with batching on; None where the server does not tell.
-
-        0 for a model that has it off, or was never asked.
+    async def count(self, version: str) -> Counts:
+        """What the server has counted of the model until now.
 
         Args:
             version: the one that answers; empty for a model without.
         """
+        url = self.metrics_url
         try:
-            async with self.client.session.get(self.metrics_url) as answer:
+            async with self.client.session.get(url) as answer:
                 text = await answer.text()
-        except (aiohttp.ClientError, OSError, asyncio.TimeoutError, UnicodeDecodeError):
-            return None
+        except asyncio.TimeoutError:
+            return _unknown(url, f"no answer within {self.client.session.timeout.total} seconds")
+        except (aiohttp.ClientError, OSError) as error:
+            return _unknown(url, str(error) or type(error).__name__)
+        except UnicodeDecodeError:
+            return _unknown(url, "they are no text")
         if answer.status != 200:
-            return None
-        from prometheus_client.parser import text_string_to_metric_families
+            return _unknown(url, f"status {answer.status}")
+        return _read_counts(url, text, self.name, version)
 
-        labels = {"model_name": self.name, "model_version": version}
-        try:
-            families = list(text_string_to_metric_families(text))
-        except ValueError:
-            return None
-        samples = (sample for family in families for sample in family.samples)
-        found = (each.value for each in samples if (each.name, each.labels) == (_CALLS, labels))
-        return next(found, 0.0)
+
+def _read_counts(url: str, text: str, name: str, version: str) -> Counts:
+    from prometheus_client.parser import text_string_to_metric_families
+
+    try:
+        families = list(text_string_to_metric_families(text))
+    except ValueError:
+        return _unknown(url, "what is there are no metrics")
+    labels = [{"model_name": name, "model_version": version}, {"model": name, "version": version}]
+    found = {
+        sample.name: int(sample.value)
+        for family in families
+        for sample in family.samples
+        if sample.name in (_SERVED, _CALLS, _CACHED) and sample.labels in labels
+    }
+    if _SERVED not in found:
+        return _unknown(url, f"no model {f'{name} {version}'.rstrip()!r} in them")
+    return Counts(calls=found.get(_CALLS, 0), cached=found.get(_CACHED, 0))
+
+
+def _unknown(url: str, reason: str) -> Counts:
+    return Counts(problem=f"The metrics at {url} (--metrics-url) cannot be used: {reason}")

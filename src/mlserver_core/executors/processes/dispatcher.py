@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -24,10 +23,8 @@ from mlserver_core.executors.processes.calls import Call
 from mlserver_core.executors.processes.frames import Frame, Kind
 from mlserver_core.executors.processes.process import WorkerProcess
 from mlserver_core.executors.processes.quarantine import Quarantine, Verdict
-from mlserver_core.executors.processes.room import find_room
+from mlserver_core.executors.processes.room import find_room, is_loaded
 from mlserver_core.executors.processes.waiting import Waiting
-
-logger = logging.getLogger("mlserver.parallel")
 
 #: Seconds after which nobody waits any more for a call that a worker is at: for a stream, or code
 #: that hangs, that could be for ever.
@@ -43,9 +40,11 @@ class Dispatcher:
         quarantine: the requests that have ended workers.
         ids: names what is asked.
         on_sent: is told of each call that a worker gets.
+        on_quarantined: is told of each call that has ended two workers.
     """
 
     on_sent: Callable[[Call], None]
+    on_quarantined: Callable[[Call], None]
     workers: list[WorkerProcess] = attrs.field(factory=list, init=False)
     quarantine: Quarantine = attrs.field(factory=Quarantine, init=False)
     ids: itertools.count[int] = attrs.field(factory=lambda: itertools.count(1), init=False)
@@ -60,10 +59,7 @@ class Dispatcher:
 
     def can_serve(self, generation: int) -> bool:
         """Is there a worker that has this load of a model?"""
-        for worker in self.workers:  # noqa: SIM110  # asked twice for each request
-            if generation in worker.loaded:
-                return True
-        return False
+        return is_loaded(self.workers, generation)
 
     def place(self, call: Call) -> None:
         """Gives a call to a worker, now or when one can take it. ``call.ended`` gets the answer.
@@ -145,7 +141,7 @@ class Dispatcher:
         for call in calls:
             # Where code held up the event loop, whatever was too late may be what held it up.
             suspect = worker.culprit in (None, call) or call.ended.done()
-            call.alone = call.alone or worker.culprit is call
+            call.alone = (call.alone and not worker.tasks) or worker.culprit is call
             self._lose_call(call, reason, suspect=suspect)
         self.refuse_unservable()
         self.pump()
@@ -161,11 +157,11 @@ class Dispatcher:
         """Gives waiting calls to the workers that can take them; between two suspects too, so that
         many of these hold up nobody for long.
         """
-        if not (self._waiting or self._suspects or self._isolated):
-            return
-        if self._isolated is not None and _is_settled(self._isolated[0]):
-            self._isolated[0].alone = False  # from here on it has company
-            self._isolated = None
+        if self._isolated is not None:
+            call, _ = self._isolated
+            if call.running and _is_settled(call):
+                call.alone = False  # from here on it has company
+                self._isolated = None
         self._waiting.hand_out(self._give)
         self._isolate()
 
@@ -184,8 +180,9 @@ class Dispatcher:
         if self._isolated is not None:
             call, worker = self._isolated
             may_begin = not call.running and worker not in self._unproven
-            if may_begin and all(map(_is_settled, worker.calls.values())):
-                call.alone = not worker.calls
+            others = [*worker.calls.values(), *worker.tasks.values()]
+            if may_begin and all(map(_is_settled, others)):
+                call.alone = not others
                 self._try_send(call, worker)
 
     def _next_isolated(self) -> tuple[Call, WorkerProcess] | None:
@@ -197,14 +194,12 @@ class Dispatcher:
             elif not able:
                 call.fail(_unavailable())
             elif not call.ended.done():
-                return call, min(able, key=lambda each: len(each.calls))
+                return call, min(able, key=lambda each: (len(each.tasks), len(each.calls)))
         return None
 
     def _free_worker(self, call: Call) -> WorkerProcess | None:
-        if self._isolated is None:
-            return find_room(self.workers, call)
-        reserved = self._isolated[1]
-        return find_room([each for each in self.workers if each is not reserved], call)
+        reserved = self._isolated[1] if self._isolated is not None else None
+        return find_room(self.workers, call, reserved)
 
     def _try_send(self, call: Call, worker: WorkerProcess) -> None:
         try:
@@ -237,9 +232,7 @@ class Dispatcher:
             verdict = Verdict.GUILTY if is_proven else Verdict.SUSPECT
             self.quarantine.note(call.generation, call.request, verdict)
             if verdict is Verdict.GUILTY:
-                logger.error(
-                    "Request %s has ended two workers and is refused from now on", call.request.id
-                )
+                self.on_quarantined(call)
         call.suspect = call.suspect or suspect
         text = f"the worker that was to answer the request has ended ({reason}); try again"
         if call.ended.done():
@@ -292,8 +285,8 @@ class Dispatcher:
 
 
 def _is_settled(call: Call) -> bool:
-    """Has a worker been at it for so long that it is not to be waited for?"""
-    return call.running and time.monotonic() - call.sent_at > _SETTLED
+    """Has the worker that is at it been so for so long that it is not to be waited for?"""
+    return time.monotonic() - call.sent_at > _SETTLED
 
 
 def _unavailable() -> Unavailable:

@@ -21,11 +21,13 @@ class Generation:
         number: names it in frames.
         source: what is loaded.
         failure: why the worker that was last asked for it has it not; empty where it has.
+        deaths: how many workers in a row have ended while they loaded it again.
     """
 
     number: int
     source: ModelSource
     failure: str = ""
+    deaths: int = 0
 
     @property
     def name(self) -> str:

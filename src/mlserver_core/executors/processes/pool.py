@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import time
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import attrs
 
-from mlserver_core.errors import MLServerError, ModelLoadError, WorkerLost
+from mlserver_core.errors import ModelLoadError, WorkerLost
 from mlserver_core.executors.interfaces import ModelDescription, ModelSource
 from mlserver_core.executors.processes import logs
 from mlserver_core.executors.processes.calls import Call
@@ -19,7 +20,8 @@ from mlserver_core.executors.processes.dispatcher import Dispatcher
 from mlserver_core.executors.processes.frames import Frame, Kind
 from mlserver_core.executors.processes.generation import Generation
 from mlserver_core.executors.processes.process import WorkerProcess
-from mlserver_core.executors.processes.supervisor import Supervisor, delay_after
+from mlserver_core.executors.processes.recovery import Recovery
+from mlserver_core.executors.processes.supervisor import Supervisor
 from mlserver_core.settings import ModelSettings, Settings
 
 logger = logging.getLogger("mlserver.parallel")
@@ -47,6 +49,7 @@ class Pool:
     settings: Settings
     dispatcher: Dispatcher = attrs.field(init=False)
     supervisor: Supervisor = attrs.field(init=False)
+    _recovery: Recovery = attrs.field(init=False)
     _known: dict[int, Generation] = attrs.field(factory=dict, init=False)
     #: What every worker is to have, also one that is started later: loads that have succeeded.
     _serving: dict[int, Generation] = attrs.field(factory=dict, init=False)
@@ -55,7 +58,7 @@ class Pool:
     _tasks: set[asyncio.Task[Any]] = attrs.field(factory=set, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.dispatcher = Dispatcher(self._note_sent)
+        self.dispatcher = Dispatcher(self._note_sent, self._note_quarantined)
         self.supervisor = Supervisor(
             self.size,
             self.settings,
@@ -63,6 +66,12 @@ class Pool:
             on_beat=self.dispatcher.note_beat,
             on_begun=self._begin,
             on_lost=self._lose,
+        )
+        self._recovery = Recovery(
+            serving=self._serving,
+            workers=self.dispatcher.workers,
+            load=self._load_in,
+            pause=self.supervisor.pause,
         )
 
     def start(self) -> None:
@@ -78,13 +87,13 @@ class Pool:
         Raises:
             ModelLoadError: says why.
         """
-        with contextlib.suppress(_LostBeside):
-            return await self._load(source)
-        async with self._alone:
-            try:
+        try:
+            with contextlib.suppress(_LostBeside):
                 return await self._load(source)
-            except _LostBeside as error:
-                raise ModelLoadError(source.settings.name, error.message) from None
+            async with self._alone:
+                return await self._load(source)
+        except WorkerLost as error:
+            raise ModelLoadError(source.settings.name, error.message) from None
 
     async def _load(self, source: ModelSource) -> tuple[Generation, ModelDescription]:
         generation = Generation(number=next(self._numbers), source=source)
@@ -101,7 +110,7 @@ class Pool:
         self._serving[generation.number] = generation
         for worker in self.dispatcher.workers:
             if generation.number not in worker.asked:  # it was started meanwhile
-                self._spawn(self._bring_up(worker, generation))
+                self._spawn(self._recovery.catch_up(worker, generation))
         return generation, descriptions[0]
 
     async def unload(self, generation: Generation) -> None:
@@ -175,8 +184,7 @@ class Pool:
     def _begin(self, worker: WorkerProcess) -> None:
         """A new worker loads what the others have."""
         self.dispatcher.workers.append(worker)
-        for generation in self._serving.values():
-            self._spawn(self._bring_up(worker, generation))
+        self._spawn(self._recovery.bring_up(worker))
 
     def _lose(self, worker: WorkerProcess, reason: str) -> None:
         if worker in self.dispatcher.workers:
@@ -187,23 +195,6 @@ class Pool:
             task.fail(lost(f"the worker has ended ({reason})"))
         self.dispatcher.lose(worker, reason)
 
-    async def _bring_up(self, worker: WorkerProcess, generation: Generation) -> None:
-        """Loads a model that serves already in a new worker, however often it takes."""
-        failures = 1
-        while generation.number in self._serving and worker in self.dispatcher.workers:
-            try:
-                await self._load_in(worker, generation)
-            except (ModelLoadError, MLServerError) as error:
-                generation.failure = error.message
-                failures += 1
-                delay = delay_after(failures)
-                if worker in self.dispatcher.workers:
-                    text = "%s: %s; tried again in %g seconds"
-                    logger.error(text, worker, error, delay)  # noqa: TRY400  # the worker has logged the traceback
-                await self.supervisor.pause(delay)
-            else:
-                return
-
     async def _load_in(self, worker: WorkerProcess, generation: Generation) -> ModelDescription:
         number, source = generation.number, generation.source
         worker.asked.add(number)
@@ -212,12 +203,7 @@ class Pool:
             "runtime": source.runtime,
             "metric_names": [] if source.metrics is None else list(source.metrics.taken()),
         }
-        try:
-            description: ModelDescription = await self._ask(worker, Kind.LOAD, number, body)
-        except _LostBeside:
-            raise
-        except WorkerLost as error:
-            raise ModelLoadError(generation.name, str(error)) from None
+        description: ModelDescription = await self._ask(worker, Kind.LOAD, number, body)
         generation.failure = ""
         if number in worker.asked:
             worker.loaded.setdefault(number, worker.said.pop(number, True))
@@ -240,11 +226,13 @@ class Pool:
         if worker not in self.dispatcher.workers:
             raise WorkerLost("the worker has ended")
         worker.tasks[task.id] = task
+        task.sent_at = time.monotonic()
         try:
             worker.send(kind, task.id, task.body)
             return await task.ended
         finally:
             del worker.tasks[task.id]
+            self.dispatcher.pump()  # a call may have waited to be alone in the worker
 
     def _take(self, worker: WorkerProcess, frame: Frame) -> None:
         """Takes a frame of a worker."""
@@ -279,6 +267,17 @@ class Pool:
         metrics = None if generation is None else generation.source.metrics
         if metrics is not None and call.worker is not None:
             metrics.observe_outstanding(len(call.worker.calls))
+
+    def _note_quarantined(self, call: Call) -> None:
+        generation, request = self._known.get(call.generation), call.request
+        if generation is not None and request is not None:
+            inputs = [f"{each.name} {each.datatype} {each.shape}" for each in request.inputs]
+            logger.error(
+                "Request %s of model %r has ended two workers and is refused from now on: %s",
+                request.id,
+                generation.name,
+                ", ".join(inputs),
+            )
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.ensure_future(work)

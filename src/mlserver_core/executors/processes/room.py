@@ -57,12 +57,25 @@ class Room:
             self._taken[call.generation] = calls - 1, size - call.size
 
 
-def find_room(workers: Iterable[WorkerProcess], call: Call) -> WorkerProcess | None:
-    """The worker with the fewest calls, of those that have the model and room for a call; one whose
-    model has lowered its ``ready`` comes last. None where there is none.
+def is_loaded(workers: Iterable[WorkerProcess], generation: int) -> bool:
+    """Has a worker this load of a model?"""
+    for worker in workers:  # noqa: SIM110  # asked twice for each request
+        if generation in worker.loaded:
+            return True
+    return False
+
+
+def find_room(
+    workers: Iterable[WorkerProcess], call: Call, reserved: WorkerProcess | None
+) -> WorkerProcess | None:
+    """The worker with the fewest calls, of those that have the model and room for a call, and are
+    not ``reserved``; one whose model has lowered its ``ready`` comes last. None where there is
+    none.
     """
     best: tuple[tuple[bool, int], WorkerProcess] | None = None
     for worker in workers:
+        if worker is reserved:
+            continue
         if call.generation in worker.loaded and worker.room.fits(call):
             rank = not worker.loaded[call.generation], len(worker.calls)
             if best is None or rank < best[0]:

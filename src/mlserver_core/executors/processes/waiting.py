@@ -16,10 +16,6 @@ class Waiting:
 
     _calls: dict[int, deque[Call]] = attrs.field(factory=dict, init=False)
 
-    def __bool__(self) -> bool:
-        """Does any call wait?"""
-        return bool(self._calls)
-
     def __contains__(self, generation: int) -> bool:
         """Do calls for a load of a model wait?"""
         return generation in self._calls
