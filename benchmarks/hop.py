@@ -1,7 +1,8 @@
 """What a model costs that lives in a worker process, over one in the server's own process.
 
 The same model is asked through the engine both ways, in turns, so that what else the machine does
-meets both. Nothing of HTTP is in the figures. Run it with ``--help`` for its options.
+meets both. Nothing of HTTP is in the figures. Beside them stands what a bare echo between two
+processes costs, which no way to a worker can be below. Run it with ``--help`` for its options.
 """
 
 from __future__ import annotations
@@ -10,14 +11,17 @@ import argparse
 import asyncio
 import json
 import mmap
+import os
 import statistics
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import attrs
+import bare_echo
 import numpy as np
 
 from mlserver_core import MLServer, ModelSettings, Settings
@@ -34,6 +38,7 @@ WAYS = {"in process": 0, "worker": 1}
 CASES = (
     ("1x4, sum", "Sum", (1, 4)),
     ("1x4, echo", "Echo", (1, 4)),
+    ("1x4, thread", "Plain", (1, 4)),
     ("4 MB, sum", "Sum", (1, 2**20)),
     ("4 MB, echo", "Echo", (1, 2**20)),
 )
@@ -48,10 +53,24 @@ class Times:
     Attributes:
         p50: the median over all rounds of the round's median, in microseconds.
         p90: the same of the 90th percentile.
+        cpu: microseconds of this process's processor for one call, the median over all rounds;
+            none of the time in which others have the processor is in it.
+        worker_cpu: the same of the worker's main thread; 0 where the system does not say.
     """
 
     p50: float
     p90: float
+    cpu: float
+    worker_cpu: float
+
+
+@attrs.frozen
+class Round:
+    """One turn of one way: seconds of each call, and of processor in all."""
+
+    times: list[float]
+    cpu: float
+    worker_cpu: float
 
 
 @asynccontextmanager
@@ -64,10 +83,10 @@ async def serving() -> AsyncIterator[InferenceEngine]:
         ModelSettings(
             name=f"{model} {way}",
             implementation=f"models.{model}",
-            executor="inline",
+            executor="threads",
             parallel_workers=workers,
         )
-        for model in ("Sum", "Echo")
+        for model in ("Sum", "Echo", "Plain")
         for way, workers in WAYS.items()
     ]
     await server.startup(models)
@@ -84,14 +103,23 @@ async def ask(engine: InferenceEngine, model: str, data: np.ndarray) -> None:
     await engine.infer(model, None, request, RequestContext())
 
 
-async def time_calls(call: Callable[[], Any], count: int) -> list[float]:
-    """Seconds that each of a number of calls took, one after the other."""
-    times = []
+async def time_calls(call: Callable[[], Any], count: int) -> Round:
+    """What each of a number of calls took, one after the other."""
+    times, cpu, worker_cpu = [], time.process_time(), children_cpu()
     for _ in range(count):
         start = time.perf_counter()
         await call()
         times.append(time.perf_counter() - start)
-    return times
+    return Round(times, time.process_time() - cpu, children_cpu() - worker_cpu)
+
+
+def children_cpu() -> float:
+    """Seconds of processor that the main threads of this process's children have had."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    if not children.exists():
+        return 0.0
+    clocks = (Path(f"/proc/{pid}/schedstat") for pid in children.read_text().split())
+    return sum(int(clock.read_text().split()[0]) for clock in clocks) / 1e9
 
 
 async def compare(
@@ -102,20 +130,25 @@ async def compare(
     asking = {way: partial(ask, engine, f"{model} {way}", data) for way in WAYS}
     for call in asking.values():
         await time_calls(call, calls // 4 + 1)
-    taken: dict[str, list[list[float]]] = {way: [] for way in WAYS}
+    taken: dict[str, list[Round]] = {way: [] for way in WAYS}
     for _ in range(rounds):
         for way, call in asking.items():
             taken[way].append(await time_calls(call, calls))
     return {way: to_times(each) for way, each in taken.items()}
 
 
-def to_times(rounds: list[list[float]]) -> Times:
+def to_times(rounds: list[Round]) -> Times:
     """The median round, so that a round that something else disturbed counts for nothing."""
 
-    def median(percent: float) -> float:
-        return statistics.median(float(np.percentile(each, percent)) for each in rounds) * 1e6
+    def median(of: Callable[[Round], float]) -> float:
+        return statistics.median(map(of, rounds)) * 1e6
 
-    return Times(p50=median(50), p90=median(90))
+    return Times(
+        p50=median(lambda each: float(np.percentile(each.times, 50))),
+        p90=median(lambda each: float(np.percentile(each.times, 90))),
+        cpu=median(lambda each: each.cpu / len(each.times)),
+        worker_cpu=median(lambda each: each.worker_cpu / len(each.times)),
+    )
 
 
 async def throughput(engine: InferenceEngine, model: str, count: int) -> float:
@@ -175,20 +208,24 @@ async def measure(rounds: int, calls: int) -> dict[str, Any]:
             figures[name] = {way: attrs.asdict(each) for way, each in times.items()}
             figures[name]["overhead p50"] = times["worker"].p50 - times["in process"].p50
         figures["per second, 32 in flight"] = await compare_throughput(engine, rounds, calls * 4)
+    figures["bare echo"] = {"p50": await bare_echo.measure(calls * 4)}
     figures["4 MB"] = time_copies(4 * 2**20, max(10, calls // 10))
     return figures
 
 
 def show(figures: dict[str, Any]) -> None:
     """Prints a table, and everything as one line of JSON."""
-    heads = f"{'in process':>12}{'p90':>10}{'worker':>12}{'p90':>10}{'p50 more':>12}"
-    print(f"{'microseconds':<14}{heads}")
+    heads = ("in process", "p90", "worker", "p90", "p50 more", "its cpu", "server's more")
+    print(f"{'microseconds':<14}" + "".join(f"{head:>14}" for head in heads))
     for name, _, _ in CASES:
         case = figures[name]
         cells = [case[way][each] for way in WAYS for each in ("p50", "p90")]
-        widths = (12, 10, 12, 10)
-        row = "".join(f"{each:>{width}.1f}" for each, width in zip(cells, widths, strict=True))
-        print(f"{name:<14}{row}{case['overhead p50']:>12.1f}")
+        server = case["worker"]["cpu"] - case["in process"]["cpu"]
+        cells += [case["overhead p50"], case["worker"]["worker_cpu"], server]
+        print(f"{name:<14}" + "".join(f"{each:>14.1f}" for each in cells))
+    floor = figures["bare echo"]["p50"]
+    ratio = figures[CASES[0][0]]["overhead p50"] / floor
+    print(f"bare echo: p50 {floor:.1f}; a worker costs {ratio:.1f} times that for {CASES[0][0]}")
     for name in ("per second, 32 in flight", "4 MB"):
         print(
             f"{name}: " + ", ".join(f"{key} {value:,.0f}" for key, value in figures[name].items())

@@ -37,6 +37,14 @@ class Echo(Sum):
         return self._answer(np.asarray(request.inputs[0].data.root))
 
 
+class Plain(Echo):
+    """As ``Echo``, with a plain function: the server calls it in a thread."""
+
+    def predict(self, request: InferenceRequest) -> InferenceResponse:
+        """Answers the very array that came."""
+        return self._answer(np.asarray(request.inputs[0].data.root))
+
+
 class Wait(MLModel):
     """Takes as many seconds as the request's first element says, and can be cancelled."""
 

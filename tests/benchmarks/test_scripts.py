@@ -23,9 +23,16 @@ def run(script, *arguments):
 def test_the_hop_is_measured_both_ways():
     lines = run("hop.py", "--rounds", "1", "--calls", "2")
     figures = json.loads(lines[-1])
-    for case in ("1x4, sum", "1x4, echo", "4 MB, sum", "4 MB, echo"):
+    for case in ("1x4, sum", "1x4, echo", "1x4, thread", "4 MB, sum", "4 MB, echo"):
         assert set(figures[case]) == {"in process", "worker", "overhead p50"}
     assert set(figures["per second, 32 in flight"]) == {"in process", "worker"}
+    assert figures["bare echo"]["p50"] > 0
+
+
+@pytest.mark.server
+def test_a_bare_echo_is_measured():
+    [line] = run("bare_echo.py", "--calls", "2")
+    assert line.startswith("bare echo: p50 ")
 
 
 @pytest.mark.server

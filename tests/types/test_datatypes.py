@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mlserver_core.errors import InvalidRequest
-from mlserver_core.types.datatypes import FLOATS, Datatype, to_datatype, to_dtype
+from mlserver_core.types.datatypes import FLOATS, Datatype, to_datatype, to_dtype, to_member
 
 DTYPES = {
     Datatype.BOOL: np.dtype(bool),
@@ -35,6 +35,18 @@ def test_a_datatype_is_the_text_of_its_name(datatype):
     assert f"{datatype}" == datatype.name
     assert hash(datatype) == hash(datatype.name)
     assert Datatype(datatype.name) is datatype
+
+
+@pytest.mark.parametrize("datatype", Datatype)
+def test_a_member_is_found_by_its_name_and_stays_itself(datatype):
+    assert to_member(datatype.name) is datatype
+    assert to_member(datatype) is datatype
+
+
+@pytest.mark.parametrize("value", ["fp32", "", None, 5, [], {}])
+def test_what_is_no_datatype_is_refused(value):
+    with pytest.raises(ValueError, match="is not a valid Datatype"):
+        to_member(value)
 
 
 def test_bytes_equals_the_plain_string():

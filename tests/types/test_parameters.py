@@ -52,3 +52,11 @@ def test_any_value_is_kept_as_it_is(value):
     assert made.mine == value
     assert type(made.mine) is type(value)
     assert made.model_dump()["mine"] == value
+
+
+@pytest.mark.parametrize("name", ["self", "cls", "model_extra", "_decoded_payload", "a b"])
+def test_any_name_may_be_that_of_a_parameter(name):
+    made = Parameters(content_type="np", **{name: 1})
+
+    assert made.model_extra == {name: 1}
+    assert made.to_plain() == {"content_type": "np", name: 1}

@@ -211,12 +211,41 @@ def test_the_count_and_nesting_must_match_the_shape(shape, data, text):
 
 
 @pytest.mark.parametrize(
+    ("shape", "found", "text"),
+    [
+        ([2], (1,), "shape [2] expects 2 elements, got 1"),
+        ([2, 3], (5,), "shape [2, 3] expects 6 elements, got 5"),
+        ([2, 3], (3, 2), "expected data flat or nested as shape [2, 3], "),
+        ([4], (2, 2), "expected data flat or nested as shape [4], "),
+        ([-1], (1,), "shape [-1] has a negative dimension"),
+        ([2, -1], (2, 1), "shape [2, -1] has a negative dimension"),
+    ],
+)
+def test_an_array_of_the_right_dtype_must_match_the_shape_too(shape, found, text):
+    assert refusal(D.FP32, shape, np.zeros(found, np.float32)).startswith(f"tensor 'x': {text}")
+
+
+@modest
+@given(st.sampled_from(sorted(set(D) - {D.BYTES})), st.lists(st.integers(0, 3), max_size=4))
+def test_an_array_that_fits_is_taken_as_it_is(datatype, shape):
+    array = np.zeros(shape, to_dtype(datatype))
+    assert to_elements("x", datatype, shape, array) is array
+    flat = array.reshape(-1)
+    assert to_elements("x", datatype, shape, flat) is flat
+
+
+@pytest.mark.parametrize(
     "data", [[[1], [2, 3]], [1, [2]], [[1], 2], [[1, None], [2]], [[[1]], [1]], [[], [1]]]
 )
 def test_rows_of_different_lengths_are_refused(data):
     assert refusal(D.FP32, [3], data) == (
         "tensor 'x': data is nested unevenly; every row must have the same length"
     )
+
+
+@pytest.mark.parametrize("data", [[2**53, [1]], [2**53, 1, []], [[2**53], [1, 2]]])
+def test_rows_of_different_lengths_with_numbers_no_float_holds_are_refused(data):
+    assert "data is nested unevenly" in refusal(D.UINT64, [2], data)
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def seal(response: object, id: str | None, settings: ModelSettings) -> Inference
         model_name=response.model_name or settings.name,
         model_version=response.model_version or settings.version,
         id=id,
-        parameters=copy.copy(response.parameters),
+        parameters=None if response.parameters is None else copy.copy(response.parameters),
         outputs=[_fitted(output, settings) for output in response.outputs],
     )
 

@@ -59,5 +59,5 @@ class Around:
         self._tokens = [variable.set(value) for variable, value in self._values]
 
     def __exit__(self, *_: object) -> None:
-        for (variable, _value), token in zip(self._values, self._tokens, strict=True):
-            variable.reset(token)
+        for token in self._tokens:
+            token.var.reset(token)

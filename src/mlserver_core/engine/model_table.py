@@ -86,9 +86,10 @@ class ModelEntry:
             Unavailable: no process that has the model is there just now.
             ModelNotReady: it is not loaded, or says of itself that it is not ready.
         """
-        if self.serving is not None and not self.serving.available():
+        serving = self.serving
+        if serving is not None and not serving.available():
             raise Unavailable(f"no worker can serve model {self.settings.name!r} right now")
-        if not self.ready:
+        if self.state is not State.READY or serving is None or not serving.model.ready:
             raise ModelNotReady(self.settings.name, version or None)
 
     def check_room(self) -> None:

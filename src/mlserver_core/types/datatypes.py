@@ -31,6 +31,17 @@ class Datatype(str, enum.Enum):
     __str__ = str.__str__
 
 
+def to_member(value: Datatype | str) -> Datatype:
+    """The datatype of that name; raises ValueError for a name that is none."""
+    kind = type(value)
+    if kind is Datatype:
+        return value  # type: ignore[return-value]
+    found = _MEMBERS.get(value) if kind is str else None
+    return Datatype(value) if found is None else found
+
+
+#: By name; to ask the enumeration takes five times as long.
+_MEMBERS = {datatype.value: datatype for datatype in Datatype}
 _NUMPY_NAMES = {
     Datatype.BOOL: "bool",
     Datatype.UINT8: "uint8",

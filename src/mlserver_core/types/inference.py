@@ -6,11 +6,17 @@ from typing import Any
 
 import attrs
 
-from mlserver_core.types.datatypes import Datatype
+from mlserver_core.types.datatypes import Datatype, to_member
 from mlserver_core.types.dumping import Dumpable
 from mlserver_core.types.lists import make_all, to_list
 from mlserver_core.types.parameters import Parameters, to_parameters
 from mlserver_core.types.tensor_data import TensorData
+
+
+def _convert(_: Any, field: attrs.Attribute[Any], value: Any) -> Any:
+    """As a constructor does, when a field is set; attrs has the same, for microseconds more."""
+    convert: Any = field.converter
+    return value if convert is None else convert(value)
 
 
 def _to_data(value: Any) -> TensorData:
@@ -32,7 +38,7 @@ def _to_outputs(values: Any) -> list[ResponseOutput]:
     return made
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, on_setattr=_convert)
 class RequestInput(Dumpable):
     """One input tensor.
 
@@ -46,12 +52,12 @@ class RequestInput(Dumpable):
 
     name: str
     shape: list[int] = attrs.field(converter=to_list)
-    datatype: Datatype = attrs.field(converter=Datatype)
+    datatype: Datatype = attrs.field(converter=to_member)
     parameters: Parameters | None = attrs.field(default=None, converter=to_parameters)
     data: TensorData = attrs.field(converter=_to_data)
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, on_setattr=_convert)
 class RequestOutput(Dumpable):
     """One output the caller asks for."""
 
@@ -59,18 +65,18 @@ class RequestOutput(Dumpable):
     parameters: Parameters | None = attrs.field(default=None, converter=to_parameters)
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, on_setattr=_convert)
 class ResponseOutput(Dumpable):
     """One output tensor; the attributes are those of ``RequestInput``."""
 
     name: str
     shape: list[int] = attrs.field(converter=to_list)
-    datatype: Datatype = attrs.field(converter=Datatype)
+    datatype: Datatype = attrs.field(converter=to_member)
     parameters: Parameters | None = attrs.field(default=None, converter=to_parameters)
     data: TensorData = attrs.field(converter=_to_data)
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, on_setattr=_convert)
 class InferenceRequest(Dumpable):
     """What a client asks of a model.
 
@@ -88,7 +94,7 @@ class InferenceRequest(Dumpable):
     outputs: list[RequestOutput] | None = attrs.field(default=None, converter=_to_requested)
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, on_setattr=_convert)
 class InferenceResponse(Dumpable):
     """What a model answers.
 

@@ -13,6 +13,8 @@ def to_list(value: Iterable[Any]) -> list[Any]:
 
 def make_all(cls: Any, values: Any) -> Any:
     """A list of ``cls``, made of instances and of dicts with their fields."""
-    if isinstance(values, list) and all(isinstance(value, cls) for value in values):
-        return values  # the caller's own list, so that appending to it is seen
+    if isinstance(values, list):
+        kinds = set(map(type, values))
+        if kinds <= {cls} or all(issubclass(kind, cls) for kind in kinds):
+            return values  # the caller's own list, so that appending to it is seen
     return [value if isinstance(value, cls) else cls(**value) for value in values]

@@ -48,6 +48,13 @@ def to_elements(name: str, datatype: Datatype, shape: Sequence[int], data: Any) 
     Raises:
         InvalidRequest: names the tensor, what was expected and what came.
     """
+    if (
+        type(data) is np.ndarray
+        and datatype is not Datatype.BYTES
+        and data.shape == tuple(shape)
+        and data.dtype == to_dtype(datatype)
+    ):
+        return data  # nothing that is looked for below can be wrong
     count = count_elements(name, shape)
     if datatype is Datatype.BYTES:
         return _to_strings(name, shape, count, data)
@@ -139,7 +146,12 @@ def _to_array(datatype: Datatype, data: Any, leaves: list[Any], kinds: set[type]
     if kinds <= {bool}:
         return np.array(data, dtype=bool)
     exact = all(-_EXACT_IN_FLOAT < leaf < _EXACT_IN_FLOAT for leaf in (min(leaves), max(leaves)))
-    return np.array(data) if exact else np.array(data, dtype=object)
+    if exact:
+        return np.array(data)
+    made = np.array(data, dtype=object)
+    if not set(map(type, made.flat)).isdisjoint(_NESTS):  # numpy takes a row for an object
+        raise ValueError("nested unevenly")
+    return made
 
 
 def _plain_kind(kind: type) -> type:

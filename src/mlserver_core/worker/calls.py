@@ -31,6 +31,19 @@ _NOTHING = object()
 
 
 @attrs.define(eq=False)
+class _Asked:
+    """What server and model want of each other while a call is on its way.
+
+    Attributes:
+        wanted: items that the server is ready for.
+        inputs: what came for the model.
+    """
+
+    wanted: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(0))
+    inputs: asyncio.Queue[Frame] = attrs.field(factory=asyncio.Queue)
+
+
+@attrs.define(eq=False)
 class Call:
     """One piece of work that the server has asked for.
 
@@ -41,6 +54,7 @@ class Call:
         context: where the request came from that it works for.
         ends_with: what ends it when nothing goes wrong: RESULT, or END of what gives items.
         cancelled: has the server said that nobody waits for it any more?
+        task: does the work, once that has begun.
     """
 
     id: int
@@ -49,27 +63,27 @@ class Call:
     context: RequestContext
     ends_with: Kind = Kind.RESULT
     cancelled: bool = attrs.field(default=False, init=False)
-    _task: asyncio.Task[Any] | None = attrs.field(default=None, init=False)
-    _wanted: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(0), init=False)
-    _inputs: asyncio.Queue[Frame] = attrs.field(factory=asyncio.Queue, init=False)
-
-    def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Begins the work, in a task that ``cancel`` ends."""
-        self._task = asyncio.ensure_future(work)
-        return self._task
+    task: asyncio.Task[Any] | None = attrs.field(default=None, init=False)
+    _asked: _Asked | None = attrs.field(default=None, init=False)
 
     def cancel(self) -> None:
         """Nobody waits for it any more; the second time does nothing."""
-        if not self.cancelled and self._task is not None:
+        if not self.cancelled and self.task is not None:
             self.cancelled = self.context.cancelled = True
-            self._task.cancel()
+            self.task.cancel()
 
     def take(self, frame: Frame) -> None:
         """Takes what the server sends while the call is on its way."""
         if frame.kind is Kind.NEXT:
-            self._wanted.release()
+            self._asking().wanted.release()
         else:
-            self._inputs.put_nowait(frame)
+            self._asking().inputs.put_nowait(frame)
+
+    def _asking(self) -> _Asked:
+        """Made at the first use: most calls have one answer, and are asked for nothing."""
+        if self._asked is None:
+            self._asked = _Asked()
+        return self._asked
 
     async def give(
         self,
@@ -84,7 +98,7 @@ class Call:
         """
         async with aclosing(items):
             while True:
-                await self._wanted.acquire()
+                await self._asking().wanted.acquire()
                 item = await anext(items, _NOTHING)
                 if item is _NOTHING:
                     return
@@ -96,7 +110,7 @@ class Call:
         """The requests of a stream; the server is asked for each when the model asks for it."""
         while True:
             self.sender.send(Kind.WANT, self.id, None)
-            frame = await self._inputs.get()
+            frame = await self._asking().inputs.get()
             if frame.kind is Kind.INPUT_END:
                 return
             if frame.kind is Kind.INPUT_ERROR:
@@ -117,6 +131,7 @@ class Calls:
     models: Models
     _calls: dict[int, Call] = attrs.field(factory=dict, init=False)
     _leaving: set[asyncio.Task[None]] = attrs.field(factory=set, init=False)
+    _loop: asyncio.AbstractEventLoop = attrs.field(factory=asyncio.get_running_loop, init=False)
 
     def start(self, call: Call, work: Coroutine[Any, Any, Any]) -> None:
         """Begins a call.
@@ -126,7 +141,8 @@ class Calls:
             work: returns what the server gets for it.
         """
         self._calls[call.id] = call
-        call.start(work).add_done_callback(partial(self._ended, call))
+        call.task = self._loop.create_task(work)
+        call.task.add_done_callback(partial(self._ended, call))
 
     def find(self, id: int) -> Call | None:
         """The call of that id; None for one that is over."""

@@ -124,6 +124,17 @@ async def test_a_worker_gets_no_more_bytes_than_it_has_room_for_but_one_request_
     assert not worker.room
 
 
+async def test_the_room_of_an_answered_call_is_free_while_others_are_under_way():
+    worker = Worker()
+    dispatcher = make_dispatcher(worker)
+    answered, other, waiting = (make_call(size=MOST_BYTES // 2) for _ in range(3))
+    for call in (answered, other, waiting):
+        dispatcher.place(call)
+    assert not worker.asked(waiting)
+    finish(dispatcher, answered)
+    assert worker.asked(waiting)
+
+
 async def test_without_a_worker_that_has_the_model_a_call_is_refused_at_once():
     worker = Worker(loaded={2: True})
     dispatcher = make_dispatcher(worker)

@@ -69,15 +69,24 @@ class Connection:
             RuntimeFailed: ``body`` has what cannot be sent; says where. Nothing was sent.
             ConnectionError: the connection is closed, or the other side is gone.
         """
-        self._check_open()
-        self._queue.put(encode_frame(kind, call, body))
-        if not self._waiting:
-            self._write()
-            self._check_open()
+        if self._closed or self._broken is not None:
+            raise self._ended()
+        frame = encode_frame(kind, call, body)
+        if self._waiting:
+            self._queue.put(frame)
+            return
+        try:
+            self._queue.send(frame)
+        except OSError as error:
+            self._fail(error)
+            raise self._ended() from error
+        if self._queue.size:
+            self._wait()
 
     async def drain(self) -> None:
         """Returns when nothing is queued; raises ConnectionError when that can never be."""
-        self._check_open()
+        if self._closed or self._broken is not None:
+            raise self._ended()
         if self._queue.size:
             drained = self._loop.create_future()
             self._drained.append(drained)
@@ -98,25 +107,30 @@ class Connection:
         self._sock.close()
         self._on_closed(error)
 
-    def _check_open(self) -> None:
-        if self._closed or self._broken is not None:
-            raise ConnectionError("the connection to the other process is closed") from self._broken
+    def _ended(self) -> ConnectionError:
+        error = ConnectionError("the connection to the other process is closed")
+        error.__cause__ = self._broken
+        return error
 
     def _write(self) -> None:
         try:
             self._queue.write()
         except OSError as error:
-            self._broken = error
-            self._stop_writing()
-            if not isinstance(error, _GONE):
-                self._loop.call_soon(self.close, error)
+            self._fail(error)
             return
         if not self._queue.size:
             self._end_waiting()
             _resolve(self._drained)
-        elif not self._waiting:
-            self._waiting = True
-            self._loop.add_writer(self._sock, self._write)
+
+    def _fail(self, error: OSError) -> None:
+        self._broken = error
+        self._stop_writing()
+        if not isinstance(error, _GONE):
+            self._loop.call_soon(self.close, error)
+
+    def _wait(self) -> None:
+        self._waiting = True
+        self._loop.add_writer(self._sock, self._write)
 
     def _end_waiting(self) -> None:
         if self._waiting:
@@ -126,7 +140,7 @@ class Connection:
     def _stop_writing(self) -> None:
         self._end_waiting()
         self._queue.close()
-        _resolve(self._drained, ConnectionError("the connection to the other process is closed"))
+        _resolve(self._drained, self._ended())
 
     def _read(self) -> None:
         try:

@@ -23,7 +23,7 @@ from mlserver_core.executors.processes.calls import Call
 from mlserver_core.executors.processes.frames import Frame, Kind
 from mlserver_core.executors.processes.process import WorkerProcess
 from mlserver_core.executors.processes.quarantine import Quarantine, Verdict
-from mlserver_core.executors.processes.room import find_room
+from mlserver_core.executors.processes.room import find_room, is_loaded
 from mlserver_core.executors.processes.waiting import Waiting
 
 #: Seconds after which nobody waits any more for a call that a worker is at: for a stream, or code
@@ -59,7 +59,7 @@ class Dispatcher:
 
     def can_serve(self, generation: int) -> bool:
         """Is there a worker that has this load of a model?"""
-        return any(generation in worker.loaded for worker in self.workers)
+        return is_loaded(self.workers, generation)
 
     def place(self, call: Call) -> None:
         """Gives a call to a worker, now or when one can take it. ``call.ended`` gets the answer.
@@ -198,7 +198,7 @@ class Dispatcher:
 
     def _free_worker(self, call: Call) -> WorkerProcess | None:
         reserved = self._isolated[1] if self._isolated is not None else None
-        return find_room([each for each in self.workers if each is not reserved], call)
+        return find_room(self.workers, call, reserved)
 
     def _try_send(self, call: Call, worker: WorkerProcess) -> None:
         try:

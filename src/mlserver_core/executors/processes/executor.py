@@ -97,7 +97,10 @@ class ProcessesExecutor:
         if self._generation is None:
             return False
         number = self._generation.number
-        return any(each.loaded.get(number, False) for each in self.pool.dispatcher.workers)
+        for worker in self.pool.dispatcher.workers:  # noqa: SIM110  # asked for each request
+            if worker.loaded.get(number):
+                return True
+        return False
 
     def must_be_alone(self, request: InferenceRequest) -> bool:
         """Was the request in a worker that has ended, and has not been answered since?"""

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import enum
 import struct
-from typing import Any
-
-import attrs
+from typing import Any, NamedTuple
 
 #: Sync mark, kind, flags, call, bytes of metadata, bytes of payload.
 _HEADER = struct.Struct("<HBBxxxxQQQ")
 HEADER_SIZE = _HEADER.size
 _SYNC = 0xF7A3
 _SHARED = 1
-#: Bytes of metadata or payload; more is no frame of ours.
+#: Bytes of metadata and payload; more is no frame of ours.
 _LARGEST = 1 << 40
 #: The same, of what comes through the socket itself.
 _LARGEST_INLINE = 1 << 32
@@ -76,9 +74,8 @@ class Kind(enum.IntEnum):
 _KINDS = {int(kind): kind for kind in Kind}
 
 
-@attrs.frozen
-class Frame:
-    """One message.
+class Frame(NamedTuple):
+    """One message; a tuple, since it is made sooner than other frozen things.
 
     Attributes:
         kind: what it is for.
@@ -95,8 +92,7 @@ class BrokenFrame(Exception):
     """What came is no frame; the connection cannot be used any further."""
 
 
-@attrs.frozen(kw_only=True)
-class Header:
+class Header(NamedTuple):
     """How a frame begins.
 
     Attributes:
@@ -121,16 +117,10 @@ class Header:
 
 def encode_header(header: Header) -> bytes:
     """The bytes of a header; raises OverflowError for more than a frame can hold."""
-    if max(header.metadata, header.payload) > _LARGEST or header.inline > _LARGEST_INLINE:
-        raise OverflowError(f"a frame of {header.metadata + header.payload} bytes is too large")
-    return _HEADER.pack(
-        _SYNC,
-        header.kind,
-        _SHARED if header.shared else 0,
-        header.call,
-        header.metadata,
-        header.payload,
-    )
+    kind, call, metadata, payload, shared = header
+    if metadata + payload > (_LARGEST if shared else _LARGEST_INLINE):
+        raise OverflowError(f"a frame of {metadata + payload} bytes is too large")
+    return _HEADER.pack(_SYNC, kind, _SHARED if shared else 0, call, metadata, payload)
 
 
 def decode_header(data: bytes | bytearray | memoryview, offset: int) -> Header:
@@ -143,11 +133,8 @@ def decode_header(data: bytes | bytearray | memoryview, offset: int) -> Header:
     kind = _KINDS.get(number)
     if kind is None:
         raise BrokenFrame(f"expected a kind of frame, got {number}")
-    header = Header(
-        kind=kind, call=call, metadata=metadata, payload=payload, shared=flags == _SHARED
-    )
     if sync != _SYNC or flags not in (0, _SHARED):
         raise BrokenFrame(f"expected the header of a frame, got {bytes(data[offset:][:4])!r}")
-    if max(metadata, payload) > _LARGEST or header.inline > _LARGEST_INLINE:
+    if metadata + payload > (_LARGEST if flags else _LARGEST_INLINE):
         raise BrokenFrame(f"no frame has {metadata} bytes of metadata and {payload} of payload")
-    return header
+    return Header(kind, call, metadata, payload, flags == _SHARED)

@@ -47,7 +47,7 @@ def _unpack_request(unpacker: Unpacker, node: Any) -> InferenceRequest:
     return InferenceRequest(
         id=id,
         parameters=_unpack_parameters(unpacker, parameters),
-        inputs=[_unpack_tensor(unpacker, RequestInput, each) for each in inputs],
+        inputs=_unpack_tensors(unpacker, RequestInput, inputs),
         outputs=None if outputs is None else _unpack_requested(unpacker, outputs),
     )
 
@@ -72,34 +72,33 @@ def _unpack_response(unpacker: Unpacker, node: Any) -> InferenceResponse:
         model_version=model_version,
         id=id,
         parameters=_unpack_parameters(unpacker, parameters),
-        outputs=[_unpack_tensor(unpacker, ResponseOutput, each) for each in outputs],
+        outputs=_unpack_tensors(unpacker, ResponseOutput, outputs),
     )
 
 
 def _pack_tensors(packer: Packer, where: str, tensors: list[Any]) -> list[Any]:
     packed: list[Any] = []
     try:
-        packed.extend(_pack_tensor(packer, each) for each in tensors)
+        for each in tensors:
+            parameters = _pack_parameters(packer, each.parameters) if each.parameters else None
+            data = _pack_data(packer, each.data)
+            packed.append((each.name, each.shape, each.datatype, parameters, data))
     except Unsendable as error:
         raise error.under(f".{where}[{len(packed)}]") from None
     return packed
 
 
-def _pack_tensor(packer: Packer, tensor: RequestInput | ResponseOutput) -> Any:
-    parameters = _pack_parameters(packer, tensor.parameters)
-    data = _pack_data(packer, tensor.data)
-    return tensor.name, tensor.shape, tensor.datatype, parameters, data
-
-
-def _unpack_tensor(unpacker: Unpacker, cls: Any, node: Any) -> Any:
-    name, shape, datatype, parameters, data = node
-    return cls(
-        name=name,
-        shape=shape,
-        datatype=_DATATYPES[datatype],
-        parameters=_unpack_parameters(unpacker, parameters),
-        data=_unpack_data(unpacker, data),
-    )
+def _unpack_tensors(unpacker: Unpacker, cls: Any, nodes: Any) -> list[Any]:
+    return [
+        cls(
+            name=name,
+            shape=shape,
+            datatype=_DATATYPES[datatype],
+            parameters=None if parameters is None else _unpack_parameters(unpacker, parameters),
+            data=_unpack_data(unpacker, data),
+        )
+        for name, shape, datatype, parameters, data in nodes
+    ]
 
 
 def _pack_data(packer: Packer, data: TensorData) -> Any:
@@ -187,11 +186,13 @@ def _unpack_context(unpacker: Unpacker, node: Any) -> RequestContext:
         start_by=None if start_by is None else now + start_by,
         request_id=request_id,
         cancelled=cancelled,
-        batch=tuple(
-            BatchedRequest(id=id, headers=unpacker.unpack_headers(each), rows=(start, end))
-            for id, each, start, end in batch
-        ),
+        batch=tuple(_unpack_batched(unpacker, each) for each in batch) if batch else (),
     )
+
+
+def _unpack_batched(unpacker: Unpacker, node: Any) -> BatchedRequest:
+    id, headers, start, end = node
+    return BatchedRequest(id=id, headers=unpacker.unpack_headers(headers), rows=(start, end))
 
 
 PACK: dict[type, PackForm] = {

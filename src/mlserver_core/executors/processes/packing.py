@@ -20,6 +20,8 @@ from mlserver_core.types.datatypes import to_dtype
 FORM = "$"
 #: Types of values that JSON carries as they are.
 AS_IS = frozenset({str, bool, type(None)})
+#: Types of nodes that are their own value.
+_PLAIN = AS_IS | {int, float}
 #: Buffers begin at multiples of this many bytes.
 ALIGNMENT = 64
 #: Below this many bytes a copy costs less than a view.
@@ -158,9 +160,12 @@ class Unpacker:
         if kind is dict:
             if FORM in node:
                 return self._forms[node[FORM]](self, node["v"])
-            return {name: self.unpack(each) for name, each in node.items()}
+            return {
+                name: each if type(each) in _PLAIN else self.unpack(each)
+                for name, each in node.items()
+            }
         if kind is list:
-            return [each if type(each) in AS_IS else self.unpack(each) for each in node]
+            return [each if type(each) in _PLAIN else self.unpack(each) for each in node]
         return node
 
     def take(self, offset: int, size: int) -> bytes:

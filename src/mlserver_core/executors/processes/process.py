@@ -131,9 +131,12 @@ class WorkerProcess:
         Raises:
             RuntimeFailed: ``body`` holds what cannot be sent.
         """
-        if self._connection is not None:
-            with contextlib.suppress(ConnectionError):  # its end is noticed elsewhere
-                self._connection.send(kind, call, body)
+        if self._connection is None:
+            return
+        try:  # noqa: SIM105  # suppress() takes three calls, for each request
+            self._connection.send(kind, call, body)
+        except ConnectionError:  # its end is noticed elsewhere
+            pass
 
     def note_ready(self, generation: int, *, ready: bool) -> None:
         """Notes what a model says of itself, which may come before the end of its load."""

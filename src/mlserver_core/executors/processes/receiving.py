@@ -40,7 +40,8 @@ class FrameReader:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._buffer = bytearray(_BUFFER)
+        self._own = self._buffer = bytearray(_BUFFER)
+        self._front = [memoryview(self._own)[:_TURN]]
         self._start = self._end = 0
         self._descriptors: deque[int | None] = deque()
 
@@ -50,10 +51,14 @@ class FrameReader:
         Raises:
             OSError: the other side is gone.
         """
-        self._make_room()
-        view = memoryview(self._buffer)[self._end : self._end + _TURN]
+        if self._start == self._end:  # as nearly always; what a large frame needed is given back
+            self._start = self._end = 0
+            self._buffer, room = self._own, self._front
+        else:
+            self._make_room()
+            room = [memoryview(self._buffer)[self._end : self._end + _TURN]]
         try:
-            count, ancillary, flags, _ = self._sock.recvmsg_into([view], _ANCILLARY, _FLAGS)
+            count, ancillary, flags, _ = self._sock.recvmsg_into(room, _ANCILLARY, _FLAGS)
         except (BlockingIOError, InterruptedError):
             return True
         if ancillary:
@@ -73,15 +78,18 @@ class FrameReader:
         if self._end - self._start < HEADER_SIZE:
             return None
         header = decode_header(self._buffer, self._start)
-        body = self._start + HEADER_SIZE
-        if self._end - body < header.inline:
+        body, inline = self._start + HEADER_SIZE, header.inline
+        if self._end - body < inline:
             return None
-        self._start = body + header.inline
+        self._start = body + inline
         try:
             if header.shared:
-                return self._make_frame(header, self._map(header))
-            data = memoryview(self._buffer)[body : self._start]
-            return self._make_frame(header, data)
+                data = self._map(header)
+                value = unpack(data[header.payload :], data[: header.payload])
+            else:  # slices are copies: the buffer is used again
+                middle = body + header.payload
+                value = unpack(self._buffer[middle : self._start], self._buffer[body:middle])
+            return Frame(header.kind, header.call, value)
         except (MLServerError, MemoryError) as error:
             return Frame(header.kind, header.call, Unread(_explain(error)))
         except (*_MISFITS, OSError) as error:
@@ -99,12 +107,6 @@ class FrameReader:
             descriptor = self._descriptors.popleft()
             if descriptor is not None:
                 os.close(descriptor)
-
-    def _make_frame(self, header: Header, data: memoryview) -> Frame:
-        payload: memoryview | bytearray = data[: header.payload]
-        if not header.shared:
-            payload = bytearray(payload)  # the buffer is used again
-        return Frame(header.kind, header.call, unpack(data[header.payload :], payload))
 
     def _map(self, header: Header) -> memoryview:
         if not self._descriptors:
@@ -127,13 +129,11 @@ class FrameReader:
                         os.set_inheritable(descriptor, False)
 
     def _make_room(self) -> None:
-        """Makes room for one turn. The buffer grows with what came and not with what a header
-        says, and is given back after a large frame.
+        """Makes room for one turn behind what is there. The buffer grows with what came and not
+        with what a header says.
         """
         left = self._end - self._start
-        if not left and len(self._buffer) > _BUFFER:
-            self._buffer = bytearray(_BUFFER)
-        if left and len(self._buffer) - self._end >= _TURN:
+        if len(self._buffer) - self._end >= _TURN:
             return
         kept = self._buffer[self._start : self._end]
         if left > len(self._buffer) - _TURN:

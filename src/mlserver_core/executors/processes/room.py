@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 #: model has as much: one that is slow, or hangs, takes none from the others.
 MOST_CALLS = 128
 MOST_BYTES = 256 * 2**20
+_NOTHING = (0, 0)
 
 
 @attrs.define(eq=False)
@@ -26,43 +26,56 @@ class Room:
     for their clients most of the time, and ``max_queue_size`` bounds their number.
     """
 
-    _calls: Counter[int] = attrs.field(factory=Counter, init=False)
-    _bytes: Counter[int] = attrs.field(factory=Counter, init=False)
+    #: Calls and bytes of each load that has any.
+    _taken: dict[int, tuple[int, int]] = attrs.field(factory=dict, init=False)
 
     def __bool__(self) -> bool:
         """Is any of it taken?"""
-        return bool(self._calls)
+        return bool(self._taken)
 
     def fits(self, call: Call) -> bool:
         """Is there room for a call? A single one may be of any size."""
         if call.frames is not None:
             return True
-        taken = self._bytes[call.generation]
-        enough = not taken or taken + call.size <= MOST_BYTES
-        return enough and self._calls[call.generation] < MOST_CALLS
+        calls, size = self._taken.get(call.generation, _NOTHING)
+        return calls < MOST_CALLS and (not size or size + call.size <= MOST_BYTES)
 
     def take(self, call: Call) -> None:
         """A call is sent."""
         if call.frames is None:
-            self._calls[call.generation] += 1
-            self._bytes[call.generation] += call.size
+            calls, size = self._taken.get(call.generation, _NOTHING)
+            self._taken[call.generation] = calls + 1, size + call.size
 
     def give_back(self, call: Call) -> None:
         """The worker is done with a call."""
         if call.frames is not None:
             return
-        self._calls[call.generation] -= 1
-        self._bytes[call.generation] -= call.size
-        if not self._calls[call.generation]:
-            del self._calls[call.generation], self._bytes[call.generation]
+        calls, size = self._taken[call.generation]
+        if calls == 1:
+            del self._taken[call.generation]
+        else:
+            self._taken[call.generation] = calls - 1, size - call.size
 
 
-def find_room(workers: Iterable[WorkerProcess], call: Call) -> WorkerProcess | None:
-    """The worker with the fewest calls, of those that have the model and room for a call; one whose
-    model has lowered its ``ready`` comes last. None where there is none.
+def is_loaded(workers: Iterable[WorkerProcess], generation: int) -> bool:
+    """Has a worker this load of a model?"""
+    for worker in workers:  # noqa: SIM110  # asked twice for each request
+        if generation in worker.loaded:
+            return True
+    return False
+
+
+def find_room(
+    workers: Iterable[WorkerProcess], call: Call, reserved: WorkerProcess | None
+) -> WorkerProcess | None:
+    """The worker with the fewest calls, of those that have the model and room for a call, and are
+    not ``reserved``; one whose model has lowered its ``ready`` comes last. None where there is
+    none.
     """
     best: tuple[tuple[bool, int], WorkerProcess] | None = None
     for worker in workers:
+        if worker is reserved:
+            continue
         if call.generation in worker.loaded and worker.room.fits(call):
             rank = not worker.loaded[call.generation], len(worker.calls)
             if best is None or rank < best[0]:

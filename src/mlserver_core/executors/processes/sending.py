@@ -67,16 +67,14 @@ def encode_frame(kind: Kind, call: int, body: Any) -> Outgoing:
     buffers.append(metadata)
     try:
         if payload + len(metadata) >= SHARED_FROM:
-            header = Header(
-                kind=kind, call=call, metadata=len(metadata), payload=payload, shared=True
-            )
+            header = Header(kind, call, len(metadata), payload, shared=True)
             try:
                 descriptor = write_shared(buffers)
             except OSError:  # no memory, or a limit of the process: the socket has neither
                 pass
             else:
                 return Outgoing(encode_header(header), descriptor, payload + len(metadata))
-        header = Header(kind=kind, call=call, metadata=len(metadata), payload=payload, shared=False)
+        header = Header(kind, call, len(metadata), payload, shared=False)
         return Outgoing(b"".join((encode_header(header), *buffers)))
     except (OverflowError, MemoryError) as error:
         raise RuntimeFailed(f"a value cannot be sent to another process: {error}") from None
@@ -98,6 +96,24 @@ class SendQueue:
         """Adds a frame to the end."""
         self._frames.append(frame)
         self.size += frame.size
+
+    def send(self, frame: Outgoing) -> None:
+        """Sends a frame, or adds what the socket does not take now.
+
+        Raises:
+            OSError: the other side is gone.
+        """
+        if self._frames or frame.descriptor is not None:
+            self.put(frame)
+            self.write()
+            return
+        try:  # as nearly every frame goes: nothing waits, and the socket takes it all
+            sent = self._sock.send(frame.data)
+        except _BLOCKED:
+            sent = 0
+        if sent < len(frame.data):
+            self.put(frame)
+            self._drop(sent)
 
     def write(self) -> None:
         """Sends what the socket takes now.
@@ -154,7 +170,7 @@ class SendQueue:
     def _make_inline(self, frame: Outgoing) -> None:
         """The bytes themselves, where the system lets no more descriptors be under way."""
         data = read_shared(frame.descriptor or 0, frame.shared)
-        header = attrs.evolve(decode_header(frame.data, 0), shared=False)
+        header = decode_header(frame.data, 0)._replace(shared=False)
         frame.close()
         frame.shared = 0
         frame.data = encode_header(header) + data
