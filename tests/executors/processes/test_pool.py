@@ -147,3 +147,72 @@ async def test_a_worker_that_begins_when_a_load_is_just_over_loads_the_model_onc
     assert kind is Kind.LOAD
     pool._take(second, Frame(Kind.RESULT, id, done))
     await until(lambda: second.loaded)
+
+
+NEIGHBOURS = """
+import asyncio, os
+from pathlib import Path
+from mlserver_core import MLModel
+
+HERE = Path(__file__).parent
+
+async def wait_for(fact):
+    while not fact():
+        await asyncio.sleep(0.01)
+
+class Ends(MLModel):
+    async def load(self):
+        (HERE / f"loading-{os.getpid()}").touch()
+        await wait_for(lambda: (HERE / "end").exists() or (HERE / f"end-{os.getpid()}").exists())
+        os._exit(7)
+
+class Held(MLModel):
+    async def load(self):
+        before = len(list(HERE.glob(f"loading-{os.getpid()}-*")))
+        (HERE / f"loading-{os.getpid()}-{before}").touch()
+        await wait_for(lambda: not (HERE / f"hold-{before}").exists())
+        return True
+
+    async def predict(self, request):
+        ...
+"""
+
+
+async def test_a_model_is_loaded_again_until_no_other_was_beside_it_that_may_be_to_blame(
+    start, folder_model, tmp_path
+):
+    ends, held = tmp_path / "ends", tmp_path / "held"
+    folder_model("ends", NEIGHBOURS, "models.Ends")
+    folder_model("held", NEIGHBOURS, "models.Held")
+    (held / "hold-0").touch()
+    (held / "hold-1").touch()
+    starting = asyncio.ensure_future(
+        start(
+            parallel_workers=2,
+            load_models_at_startup=True,
+            model_repository_root=str(tmp_path),
+            on_load_error="serve",
+        )
+    )
+    for folder in (ends, held):
+        await until(lambda folder=folder: len(list(folder.glob("loading-*"))) == 2)
+    first, second = sorted(int(path.name.split("-")[1]) for path in ends.glob("loading-*"))
+    (ends / f"end-{first}").touch()
+    await until(lambda: not is_alive(first))
+    (held / "hold-0").unlink()  # its first load is over, and begins anew where the other one loads
+    await until((held / f"loading-{second}-1").exists)
+    (ends / "end").touch()
+    await until(lambda: not is_alive(second))
+    (held / "hold-1").unlink()
+    engine = await starting
+    # The other one may have ended the worker once more, for its own second try.
+    await until(lambda: engine.model_ready("held"))
+    assert not engine.model_ready("ends")
+
+
+def is_alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -157,3 +157,26 @@ async def test_a_model_that_is_unloaded_when_its_worker_ends_is_not_blamed(caplo
     await recovery.bring_up(worker, [generation])
     assert generation.deaths == 0
     assert caplog.text == ""
+
+
+async def test_a_model_that_was_loaded_anew_meanwhile_is_not_tried_again(caplog):
+    place = make({"a": [ModelLoadError("a", "no weights")]})
+
+    async def pause(seconds):
+        raise AssertionError("there is nothing to wait for")
+
+    async def load(worker, generation):
+        newer = Generation(number=9, source=place.serving[0].source)
+        place.serving[9] = newer
+        await place.load(worker, generation)
+
+    [worker] = place.workers
+    loads = [place.serving[0]]
+    await Recovery(place.serving, place.workers, load, pause).bring_up(worker, loads)
+    assert "is tried again" not in caplog.text
+
+
+async def test_a_load_that_fails_beside_its_process_ends_the_row_of_deaths():
+    place = make({"a": [*lost(2), ModelLoadError("a", "no weights"), *lost(2)]})
+    await place.live()
+    assert 600.0 not in place.pauses

@@ -34,6 +34,11 @@ class Generation:
         """The model's name."""
         return self.source.settings.name
 
+    @property
+    def key(self) -> tuple[str, str | None]:
+        """What a newer load replaces: a name and a version."""
+        return self.source.settings.name, self.source.settings.version
+
     def count(self, body: Mapping[str, Any]) -> None:
         """Takes what the model's code counts in a worker; logs what cannot be counted.
 

@@ -20,7 +20,7 @@ from mlserver_core.executors.processes.dispatcher import Dispatcher
 from mlserver_core.executors.processes.frames import Frame, Kind
 from mlserver_core.executors.processes.generation import Generation
 from mlserver_core.executors.processes.process import WorkerProcess
-from mlserver_core.executors.processes.recovery import Recovery
+from mlserver_core.executors.processes.recovery import LostBeside, Recovery
 from mlserver_core.executors.processes.supervisor import Supervisor
 from mlserver_core.settings import ModelSettings, Settings
 
@@ -28,10 +28,6 @@ logger = logging.getLogger("mlserver.parallel")
 
 #: Processes that may end before they have begun, until the load of a model is given up.
 _MOST_FAILURES = 3
-
-
-class _LostBeside(WorkerLost):
-    """The worker has ended while it loaded other models too, any of which may be to blame."""
 
 
 @attrs.define(eq=False)
@@ -88,10 +84,12 @@ class Pool:
             ModelLoadError: says why.
         """
         try:
-            with contextlib.suppress(_LostBeside):
+            with contextlib.suppress(LostBeside):
                 return await self._load(source)
             async with self._alone:
-                return await self._load(source)
+                while True:  # until none that is loaded for the first time was beside it
+                    with contextlib.suppress(LostBeside):
+                        return await self._load(source)
         except WorkerLost as error:
             raise ModelLoadError(source.settings.name, error.message) from None
 
@@ -190,7 +188,7 @@ class Pool:
         if worker in self.dispatcher.workers:
             self.dispatcher.workers.remove(worker)
         loads = sum(task.kind is Kind.LOAD for task in worker.tasks.values())
-        lost = WorkerLost if loads < 2 else _LostBeside
+        lost = WorkerLost if loads < 2 else LostBeside
         for task in worker.tasks.values():
             task.fail(lost(f"the worker has ended ({reason})"))
         self.dispatcher.lose(worker, reason)

@@ -21,6 +21,10 @@ _MOST_DEATHS = 3
 _LEFT_OUT = 600.0
 
 
+class LostBeside(WorkerLost):
+    """The worker has ended while it loaded other models too, any of which may be to blame."""
+
+
 @attrs.define(eq=False)
 class Recovery:
     """Brings new workers up to what their pool serves.
@@ -57,7 +61,7 @@ class Recovery:
                 await self._try_load(worker, each)
         if worker not in self.workers:
             return
-        wanted = [each for each in loads if each.number in self.serving]
+        wanted = [each for each in loads if self._is_serving(each)]
         lacking = [each for each in wanted if each.number not in worker.loaded]
         if have := len(wanted) - len(lacking):
             logger.info("%s has loaded %d of %d model(s) and serves", worker, have, len(wanted))
@@ -91,17 +95,23 @@ class Recovery:
         try:
             await self.load(worker, generation)
         except WorkerLost as error:
-            if worker.culprit is None and generation.number in self.serving:
+            if worker.culprit is None and self._is_serving(generation):
                 self._blame(generation, error)
         except (ModelLoadError, MLServerError) as error:  # the worker has logged the traceback
             generation.failure = error.message
+            generation.deaths = 0
         else:
             generation.deaths = 0
             return True
         return False
 
     def _is_wanted(self, worker: WorkerProcess, generation: Generation) -> bool:
-        return generation.number in self.serving and worker in self.workers
+        return self._is_serving(generation) and worker in self.workers
+
+    def _is_serving(self, generation: Generation) -> bool:
+        """Is it to be had by every worker, and not about to be unloaded for a newer one?"""
+        loads = [each for each in self.serving.values() if each.key == generation.key]
+        return generation in loads and generation.number == max(each.number for each in loads)
 
     def _is_left_out(self, generation: Generation) -> bool:
         others = [each for each in self.serving.values() if each.deaths < _MOST_DEATHS]
@@ -110,5 +120,8 @@ class Recovery:
     def _blame(self, generation: Generation, error: WorkerLost) -> None:
         generation.deaths += 1
         times = "a worker" if generation.deaths == 1 else f"{generation.deaths} workers in a row"
-        generation.failure = f"{times} ended while the model was loaded: {error.message}"
+        beside = (
+            ", perhaps because of another one beside it" if isinstance(error, LostBeside) else ""
+        )
+        generation.failure = f"{times} ended while the model was loaded{beside}: {error.message}"
         logger.error("Model %r: %s", generation.name, generation.failure)
