@@ -109,7 +109,7 @@ class ServerProcess:
 
     def wait(self) -> int:
         """Waits for the end, reads what is left and returns the exit code."""
-        code = self.process.wait(timeout=30)
+        code = self.process.wait(timeout=120)
         self._reader.join()
         while line := self._next_line():
             self.lines.append(line.rstrip("\n"))

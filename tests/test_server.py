@@ -28,7 +28,7 @@ from mlserver_core.repositories.interfaces import Listing
 from mlserver_core.types import InferenceRequest, InferenceResponse, ResponseOutput
 from mlserver_core.types.context import RequestContext
 
-LONG = 30
+LONG = 120
 REQUEST = {"inputs": [{"name": "x", "datatype": "FP64", "shape": [1], "data": [1.5]}]}
 
 

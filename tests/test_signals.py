@@ -23,7 +23,7 @@ from mlserver_core.grpc.messages import load_messages
 from mlserver_core.hooks.builtin import BUILTIN_PLUGINS
 from mlserver_core.hooks.manager import PluginManager
 
-LONG = 30
+LONG = 120
 MODELS = """
 import asyncio
 import threading

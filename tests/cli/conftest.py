@@ -15,7 +15,7 @@ import textwrap
 import attrs
 import pytest
 
-LONG = 30
+LONG = 120
 PORTS = ("--http-port", "0", "--grpc-port", "0", "--metrics-port", "0")
 
 

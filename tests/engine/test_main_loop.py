@@ -6,7 +6,7 @@ import subprocess
 import sys
 import textwrap
 
-LONG = 30
+LONG = 120
 
 
 def ended(code):

@@ -372,3 +372,14 @@ def test_a_warm_up_that_fails_in_a_worker_fails_the_load(serve, model_folder, tm
     reason = "failed to load: warmup: one.json: ValueError: -4.0 has no root"
     assert any(reason in line for line in server.lines)
     assert server.stop() == 0
+
+
+async def test_the_log_names_each_request_before_the_model_gets_it(start, caplog):
+    class Looking(Noting):
+        async def predict(self, payload):
+            assert "Warming up model m with the request made from" in caplog.text
+            return await super().predict(payload)
+
+    caplog.set_level("INFO")
+    engine = await start(model(Looking))
+    assert len(loaded(engine).asked) == 1

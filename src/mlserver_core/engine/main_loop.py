@@ -76,7 +76,7 @@ async def end_tasks(code: int) -> None:
 def end(code: int) -> NoReturn:
     """Ends the process: waits a second for its threads, for which Python would wait for ever, does
     what was registered with ``atexit``, and leaves out the rest of Python's own end. That collects
-    garbage only, and was seen to hang there, with Python 3.13 on a machine that had much to do.
+    garbage only, and was seen to take half a minute on a machine that had much to do.
     """
     waiting = threading.Thread(target=_end_threads, daemon=True)
     waiting.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
@@ -20,6 +21,8 @@ from mlserver_core.settings import ModelSettings
 from mlserver_core.types import Datatype, InferenceRequest, MetadataTensor, RequestInput
 from mlserver_core.types.context import RequestContext
 from mlserver_core.types.datatypes import to_dtype
+
+logger = logging.getLogger("mlserver")
 
 #: What a request that was made from the declared inputs is called in messages.
 _MADE = "the request made from the declared inputs"
@@ -43,6 +46,7 @@ async def warm_up(parts: Surroundings, description: ModelDescription) -> None:
     parts = attrs.evolve(parts, failures=Failures(settings, detail=True), slots=0)
     for name, request in _read_requests(settings):
         context = RequestContext(transport="warmup", request_id=name)
+        logger.info("Warming up model %s with %s", settings.name, name)
         try:
             admit(request, settings, context)
             if description.streams and not description.predicts:
