@@ -193,8 +193,15 @@ LEAVES = """
     import threading
     from mlserver_core import MLModel
 
+    begun = threading.Event()
+
+    def never_returns():
+        begun.set()
+        threading.Event().wait()
+
     async def never_lets_go():
         while True:
+            begun.set()
             try:
                 await asyncio.Event().wait()
             except asyncio.CancelledError:
@@ -203,7 +210,8 @@ LEAVES = """
     class Model(MLModel):
         async def load(self):
             self.left = asyncio.create_task({work})
-            await asyncio.sleep(0)  # it begins
+            while not begun.is_set():
+                await asyncio.sleep(0.01)
 
         async def predict(self, payload):
             raise NotImplementedError
@@ -213,7 +221,7 @@ LEAVES = """
 @pytest.mark.parametrize(
     ("work", "text"),
     [
-        ("asyncio.to_thread(threading.Event().wait)", "Threads do not end: asyncio.to_thread_0;"),
+        ("asyncio.to_thread(never_returns)", "Threads do not end: asyncio.to_thread_"),
         ("never_lets_go()", "A model does not let its work be cancelled"),
     ],
 )

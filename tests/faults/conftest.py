@@ -70,11 +70,16 @@ def wait_until(what: Callable[[], Any], text: str = "") -> Any:
 
 
 def is_alive(pid: int) -> bool:
-    """Is there such a process, also a stopped one, and not only its exit code?"""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+    """Is there such a process, also a stopped one, and not only its exit code?
+
+    Its threads end one by one, and until the last has ended its sockets are open.
+    """
+    states = []
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                states.append((task / "stat").read_text().rpartition(")")[2].split()[0])
+    return any(state not in "ZX" for state in states)
 
 
 def children(pid: int) -> set[int]:
