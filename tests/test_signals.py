@@ -322,7 +322,7 @@ def test_thread_of_the_event_loop_that_never_returns_holds_up_no_end(start, back
     asked = background(fetch, server, INFER, REQUEST)
     server.wait_for("ENTERED")
     assert server.stop() == 0
-    assert "Threads do not end: asyncio.to_thread_0;" in "\n".join(server.lines)
+    assert "Threads do not end: asyncio.to_thread_" in "\n".join(server.lines)
     assert asked.result() == 503
 
 
