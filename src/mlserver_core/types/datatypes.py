@@ -35,7 +35,7 @@ def to_member(value: Datatype | str) -> Datatype:
     """The datatype of that name; raises ValueError for a name that is none."""
     kind = type(value)
     if kind is Datatype:
-        return value  # type: ignore[return-value]
+        return value  # type: ignore[return-value]  # mypy does not narrow by type()
     found = _MEMBERS.get(value) if kind is str else None
     return Datatype(value) if found is None else found
 

@@ -159,21 +159,23 @@ async def test_a_model_that_is_unloaded_when_its_worker_ends_is_not_blamed(caplo
     assert caplog.text == ""
 
 
-async def test_a_model_that_was_loaded_anew_meanwhile_is_not_tried_again(caplog):
+@pytest.mark.parametrize("is_kept", [True, False])
+async def test_of_a_model_that_was_loaded_anew_meanwhile_the_older_load_is_tried_while_it_is_there(
+    caplog, is_kept
+):
     place = make({"a": [ModelLoadError("a", "no weights")]})
-
-    async def pause(seconds):
-        raise AssertionError("there is nothing to wait for")
+    [worker], loads = place.workers, [place.serving[0]]
 
     async def load(worker, generation):
-        newer = Generation(number=9, source=place.serving[0].source)
-        place.serving[9] = newer
+        place.serving.setdefault(9, Generation(number=9, source=place.serving[0].source))
         await place.load(worker, generation)
 
-    [worker] = place.workers
-    loads = [place.serving[0]]
+    async def pause(seconds):
+        del place.serving[9 if is_kept else 0]  # the newer one was refused, or has replaced it
+
     await Recovery(place.serving, place.workers, load, pause).bring_up(worker, loads)
-    assert "is tried again" not in caplog.text
+    assert (0 in worker.loaded) is is_kept
+    assert "is tried again" not in caplog.text  # it would alarm for nothing
 
 
 async def test_a_load_that_fails_beside_its_process_ends_the_row_of_deaths():

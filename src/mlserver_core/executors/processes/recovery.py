@@ -61,7 +61,7 @@ class Recovery:
                 await self._try_load(worker, each)
         if worker not in self.workers:
             return
-        wanted = [each for each in loads if self._is_serving(each)]
+        wanted = [each for each in loads if each.number in self.serving]
         lacking = [each for each in wanted if each.number not in worker.loaded]
         if have := len(wanted) - len(lacking):
             logger.info("%s has loaded %d of %d model(s) and serves", worker, have, len(wanted))
@@ -76,13 +76,14 @@ class Recovery:
         failures = 2
         while self._is_wanted(worker, generation):
             delay = _LEFT_OUT if self._is_left_out(generation) else delay_after(failures)
-            logger.error(
-                "%s: model %r is tried again in %g seconds, or when it is loaded anew: %s",
-                worker,
-                generation.name,
-                delay,
-                generation.failure,
-            )
+            if not self._is_superseded(generation):
+                logger.error(
+                    "%s: model %r is tried again in %g seconds, or when it is loaded anew: %s",
+                    worker,
+                    generation.name,
+                    delay,
+                    generation.failure,
+                )
             await self.pause(delay)
             if await self._try_load(worker, generation):
                 return
@@ -95,7 +96,7 @@ class Recovery:
         try:
             await self.load(worker, generation)
         except WorkerLost as error:
-            if worker.culprit is None and self._is_serving(generation):
+            if worker.culprit is None and generation.number in self.serving:
                 self._blame(generation, error)
         except (ModelLoadError, MLServerError) as error:  # the worker has logged the traceback
             generation.failure = error.message
@@ -106,12 +107,16 @@ class Recovery:
         return False
 
     def _is_wanted(self, worker: WorkerProcess, generation: Generation) -> bool:
-        return self._is_serving(generation) and worker in self.workers
+        return generation.number in self.serving and worker in self.workers
 
-    def _is_serving(self, generation: Generation) -> bool:
-        """Is it to be had by every worker, and not about to be unloaded for a newer one?"""
-        loads = [each for each in self.serving.values() if each.key == generation.key]
-        return generation in loads and generation.number == max(each.number for each in loads)
+    def _is_superseded(self, generation: Generation) -> bool:
+        """Is there a newer load, for which it is about to be unloaded? Until it is, a worker has to
+        have it: the newer one may still be refused.
+        """
+        return any(
+            each.key == generation.key and each.number > generation.number
+            for each in self.serving.values()
+        )
 
     def _is_left_out(self, generation: Generation) -> bool:
         others = [each for each in self.serving.values() if each.deaths < _MOST_DEATHS]
