@@ -38,14 +38,14 @@ class NumpyCodec(InputCodec):
             datatype = to_datatype(array.dtype)
         except InvalidRequest as error:
             raise CodecError(f"output {name!r}: {error}") from None
-        shape = {0: [1], 1: [*array.shape, 1]}.get(array.ndim, list(array.shape))
+        shape = [*array.shape, 1] if array.ndim == 1 else list(array.shape) or [1]
+        if not array.ndim:
+            array = array.reshape(1)
         return ResponseOutput(
             name=name,
             datatype=datatype,
             shape=shape,
-            data=TensorData(
-                _strings(name, array) if datatype is Datatype.BYTES else np.atleast_1d(array)
-            ),
+            data=TensorData(_strings(name, array) if datatype is Datatype.BYTES else array),
             parameters=Parameters(content_type=cls.ContentType),
         )
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import AsyncIterable, AsyncIterator
 
 from mlserver_core.errors import InvalidRequest
 from mlserver_core.settings import ModelSettings
 from mlserver_core.types import InferenceRequest, MetadataTensor, Parameters, RequestInput
 from mlserver_core.types.context import RequestContext
+from mlserver_core.types.request_ids import make_request_id
 from mlserver_core.types.tensors import to_elements
 
 
@@ -23,7 +23,7 @@ def admit(request: InferenceRequest, settings: ModelSettings, context: RequestCo
         InvalidRequest: names the tensor, what was expected and what came.
     """
     if not request.id:
-        request.id = context.request_id or str(uuid.uuid4())
+        request.id = context.request_id or make_request_id()
     context.request_id = request.id
     if request.parameters is None:
         request.parameters = Parameters()

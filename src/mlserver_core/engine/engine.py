@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import uuid
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -42,6 +41,7 @@ from mlserver_core.types import (
     RepositoryIndexResponseItem,
 )
 from mlserver_core.types.context import RequestContext
+from mlserver_core.types.request_ids import make_request_id
 
 #: Names of the protocol extensions that are there, for the server's metadata.
 EXTENSIONS = ("model_repository", "binary_tensor_data", "generate", "parameters")
@@ -284,7 +284,7 @@ class InferenceEngine:
         if route not in serving.routes:  # of an earlier load
             raise ModelNotReady(route.model, route.version)
         entry.check_ready(route.version)
-        context.request_id = context.request_id or str(uuid.uuid4())
+        context.request_id = context.request_id or make_request_id()
         return entry, serving
 
     def _check_repository_api(self) -> None:

@@ -45,6 +45,28 @@ class Failures:
         """
         return _Boundary(self, work, context, passing)
 
+    def of(
+        self,
+        error: BaseException,
+        work: str,
+        context: RequestContext,
+        passing: tuple[type[Exception], ...] = (),
+    ) -> MLServerError | None:
+        """What to raise in place of ``error``, or None for the error itself; as ``on``, without
+        an object for what does not fail.
+        """
+        if isinstance(error, (GeneratorExit, *passing)):
+            return None
+        if isinstance(error, MLServerError):
+            if isinstance(getattr(error, "message", None), str):
+                error.message = cut_paths(error.message)
+            return None
+        if isinstance(error, asyncio.CancelledError) and is_cancelled():
+            context.cancelled = True
+            return None
+        # A runtime's SystemExit, or a panic of its native code, is an error like others.
+        return self.translate(error, work)
+
     def translate(self, error: BaseException, work: str) -> MLServerError:
         """The error for the client; logs what is not meant for it."""
         if isinstance(error, asyncio.CancelledError):
@@ -79,17 +101,11 @@ class _Boundary:
     def __exit__(
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
     ) -> None:
-        if error is None or isinstance(error, (GeneratorExit, *self._passing)):
+        if error is None:
             return
-        if isinstance(error, MLServerError):
-            if isinstance(getattr(error, "message", None), str):
-                error.message = cut_paths(error.message)
-            return
-        if isinstance(error, asyncio.CancelledError) and is_cancelled():
-            self._context.cancelled = True
-            return
-        # A runtime's SystemExit, or a panic of its native code, is an error like others.
-        raise self._failures.translate(error, self._work) from error
+        made = self._failures.of(error, self._work, self._context, self._passing)
+        if made is not None:
+            raise made from error
 
 
 def cut_paths(text: str) -> str:

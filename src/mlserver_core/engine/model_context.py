@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextvars
-from typing import Any
-
 import attrs
 
 from mlserver_core.engine.module_space import ModuleSpace, current_space
@@ -33,14 +30,7 @@ class ModelContext:
         Args:
             request: what the model works for, if it is a request.
         """
-        return Around(
-            (
-                (current_space, self.space),
-                (current_metrics, self.metrics),
-                (current_request, request),
-                (current_model, self.label),
-            )
-        )
+        return Around(self, request)
 
 
 class Around:
@@ -50,14 +40,21 @@ class Around:
     much.
     """
 
-    __slots__ = ("_tokens", "_values")
+    __slots__ = ("_context", "_label", "_metrics", "_request", "_space", "_works_for")
 
-    def __init__(self, values: tuple[tuple[contextvars.ContextVar[Any], Any], ...]) -> None:
-        self._values = values
+    def __init__(self, context: ModelContext, request: RequestContext | None) -> None:
+        self._context = context
+        self._works_for = request
 
     def __enter__(self) -> None:
-        self._tokens = [variable.set(value) for variable, value in self._values]
+        context = self._context
+        self._space = current_space.set(context.space)
+        self._metrics = current_metrics.set(context.metrics)
+        self._request = current_request.set(self._works_for)
+        self._label = current_model.set(context.label)
 
     def __exit__(self, *_: object) -> None:
-        for token in self._tokens:
-            token.var.reset(token)
+        current_space.reset(self._space)
+        current_metrics.reset(self._metrics)
+        current_request.reset(self._request)
+        current_model.reset(self._label)

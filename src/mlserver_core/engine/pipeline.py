@@ -55,9 +55,15 @@ def compose(parts: Surroundings, middlewares: Sequence[Middleware]) -> Infer:
 
     async def run(request: InferenceRequest, context: RequestContext) -> InferenceResponse:
         context.rows = count_rows(request)
-        with failures.on(f"request {request.id}", context), around(context):
-            headers = request.parameters.headers if request.parameters else None
-            response = await executor.predict(request)
+        headers = request.parameters.headers if request.parameters else None
+        try:
+            with around(context):
+                response = await executor.predict(request)
+        except BaseException as error:
+            made = failures.of(error, f"request {request.id}", context)
+            if made is None:
+                raise
+            raise made from error
         sealed = seal(response, request.id, settings)
         if sealed.parameters is not None and sealed.parameters.headers is headers:
             sealed.parameters.headers = None  # parameters handed back are no headers to send

@@ -11,12 +11,13 @@ import attrs
 import h2.exceptions
 from grpclib.const import Cardinality, Handler, Status
 from grpclib.exceptions import GRPCError
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry
 
 from mlserver_core.errors import MLServerError
 from mlserver_core.grpc.call import Call
 from mlserver_core.grpc.errors import to_status
 from mlserver_core.metrics.registry import Metrics
+from mlserver_core.metrics.series import Counter, Histogram
 
 _LABELS = ("grpc_type", "grpc_service", "grpc_method")
 _TYPES = {

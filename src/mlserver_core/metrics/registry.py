@@ -13,7 +13,9 @@ from mlserver_core.metrics.custom import ModelMetrics, check_name, refusal, to_f
 from mlserver_core.settings import Settings
 
 if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
+    from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+    from mlserver_core.metrics import series
 
 _LABELS = ("model", "version")
 #: Upper bounds of the counts of requests and rows, which double.
@@ -41,9 +43,9 @@ class Metrics:
     """
 
     registry: CollectorRegistry = attrs.field(init=False)
-    _success: Counter = attrs.field(init=False)
-    _failure: Counter = attrs.field(init=False)
-    _duration: Summary = attrs.field(init=False)
+    _success: series.Counter = attrs.field(init=False)
+    _failure: series.Counter = attrs.field(init=False)
+    _duration: series.Summary = attrs.field(init=False)
     _of_middlewares: list[Counter | Gauge] = attrs.field(factory=list, init=False)
     _outstanding: Histogram = attrs.field(init=False)
     _batch_queue: Histogram = attrs.field(init=False)
@@ -55,23 +57,25 @@ class Metrics:
         # Not at the top: it takes its time, and a server without metrics needs none of it.
         import prometheus_client as prometheus
 
+        from mlserver_core.metrics import series
+
         self.registry = prometheus.CollectorRegistry(auto_describe=True)
         prometheus.ProcessCollector(registry=self.registry)
         prometheus.PlatformCollector(registry=self.registry)
         prometheus.GCCollector(registry=self.registry)
-        self._success = prometheus.Counter(
+        self._success = series.Counter(
             "model_infer_request_success",
             "Inference requests that a model answered.",
             _LABELS,
             registry=self.registry,
         )
-        self._failure = prometheus.Counter(
+        self._failure = series.Counter(
             "model_infer_request_failure",
             "Inference requests to a model that got no answer, or not all of it.",
             _LABELS,
             registry=self.registry,
         )
-        self._duration = prometheus.Summary(
+        self._duration = series.Summary(
             "model_infer_request_duration",
             "Seconds that inference requests took, whatever came of them.",
             _LABELS,
@@ -195,9 +199,9 @@ class _Counted(ModelMetrics):
 
     _metrics: Metrics
     _labels: tuple[str, str]
-    _success: Counter
-    _failure: Counter
-    _duration: Summary
+    _success: series.Count
+    _failure: series.Count
+    _duration: series.Distribution
     _custom: dict[str, Histogram] = attrs.field(factory=dict, init=False)
     _exemplar: dict[str, str] | None = attrs.field(init=False)
 
@@ -234,7 +238,9 @@ class _Request:
 
     __slots__ = ("_duration", "_failure", "_started", "_success")
 
-    def __init__(self, success: Counter, failure: Counter, duration: Summary) -> None:
+    def __init__(
+        self, success: series.Count, failure: series.Count, duration: series.Distribution
+    ) -> None:
         self._success = success
         self._failure = failure
         self._duration = duration

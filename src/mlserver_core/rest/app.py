@@ -14,6 +14,7 @@ from mlserver_core.rest.cors import CrossOrigin
 from mlserver_core.rest.custom import answer_custom, list_custom
 from mlserver_core.rest.draining import close_connection
 from mlserver_core.rest.errors import answer_errors
+from mlserver_core.rest.fast_path import FAST_PATH, FastPath
 from mlserver_core.rest.handler_answers import PLANS, note_begun
 from mlserver_core.rest.infer import post_infer
 from mlserver_core.rest.keys import ENGINE, READING
@@ -36,21 +37,27 @@ def make_app(settings: Settings, engine: InferenceEngine) -> web.Application:
     app[OPEN_CALLS] = OpenCalls()
     app[READING] = InFlight()
     _add_layers(app, settings)
-    count_requests(app, settings)
+    metrics = count_requests(app, settings)
     app.router.add_get("/v2", health.get_server_metadata)
     app.router.add_get("/v2/health/live", health.get_live)
     app.router.add_get("/v2/health/ready", health.get_ready)
-    for model in (_MODEL, _VERSION):
-        app.router.add_get(model, health.get_model_metadata)
-        app.router.add_get(model + "/ready", health.get_model_ready)
-        for name in ("infer", "generate"):
-            app.router.add_post(f"{model}/{name}", post_infer)
-            app.router.add_post(f"{model}/{name}_stream", post_stream)
+    inference = [_add_model_routes(app, model) for model in (_MODEL, _VERSION)]
     app.router.add_post("/v2/repository/index", repository.post_index)
     app.router.add_post(_REPOSITORY + "/load", repository.post_load)
     app.router.add_post(_REPOSITORY + "/unload", repository.post_unload)
     docs.add_routes(app, lambda: list_custom(engine))
+    app[FAST_PATH] = FastPath(app, inference, settings, metrics)
     return app
+
+
+def _add_model_routes(app: web.Application, model: str) -> web.AbstractRoute:
+    """Adds what is below the path of a model; returns the route of inference."""
+    app.router.add_get(model, health.get_model_metadata)
+    app.router.add_get(model + "/ready", health.get_model_ready)
+    app.router.add_post(model + "/generate", post_infer)
+    for name in ("infer", "generate"):
+        app.router.add_post(f"{model}/{name}_stream", post_stream)
+    return app.router.add_post(model + "/infer", post_infer)
 
 
 def _add_layers(app: web.Application, settings: Settings) -> None:

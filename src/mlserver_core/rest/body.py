@@ -31,6 +31,11 @@ async def read_body(request: web.Request) -> bytearray:
             415,
         )
     limit = body_limit(request)
+    if not encoding and request.content.is_eof():  # all of it came with the headers
+        whole = request.content.read_nowait()
+        if len(whole) > limit:
+            raise TooLarge(too_large_text(limit))
+        return bytearray(whole)
     body = bytearray()
     # Not request.read(): it decompresses as much as the limit at once, and copies the body.
     too_large = (request.content_length or 0) > limit
@@ -46,13 +51,13 @@ async def read_body(request: web.Request) -> bytearray:
 def body_limit(request: web.Request) -> int:
     """Bytes that the body of a request may have: as its model says, or else the server."""
     engine = request.app[ENGINE]
+    name = request.match_info.get("model_name")
+    if name is not None:
+        return engine.max_body_size(name, request.match_info.get("model_version"))
     route = request.get(MATCHED)
     if route is not None:
         return engine.max_body_size(route.model, route.version)
-    name = request.match_info.get("model_name")
-    if name is None:
-        return engine.settings.max_body_size
-    return engine.max_body_size(name, request.match_info.get("model_version"))
+    return engine.settings.max_body_size
 
 
 def too_large_text(limit: int) -> str:

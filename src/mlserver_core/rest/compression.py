@@ -12,7 +12,7 @@ from aiohttp.typedefs import Handler
 from mlserver_core.rest.vary import add_vary
 
 #: Bytes; shorter answers gain nothing.
-_SHORTEST = 500
+SHORTEST = 500
 #: Bytes; compressing more than this would hold up every other request.
 _LARGE = 32 * 2**10
 #: The best of speed and size for numbers as text.
@@ -23,13 +23,17 @@ _QUALITY = re.compile(r"q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)", re.IGNORECASE)
 @web.middleware
 async def compress(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Compresses whole answers; streams, whose events must not wait, are left alone."""
-    answer = await handler(request)
+    return await compress_answer(request, await handler(request))
+
+
+async def compress_answer(request: web.Request, answer: web.StreamResponse) -> web.StreamResponse:
+    """The answer, compressed if that is worth it and the client asks for it."""
     if not isinstance(answer, web.Response) or answer.prepared:
         return answer
     if hdrs.CONTENT_ENCODING in answer.headers or answer.compression:
         return answer  # a custom handler sees to it itself
     body = answer.body
-    if not isinstance(body, (bytes, bytearray)) or len(body) < _SHORTEST:
+    if not isinstance(body, (bytes, bytearray)) or len(body) < SHORTEST:
         return answer
     add_vary(answer, hdrs.ACCEPT_ENCODING)
     if not accepts_gzip(request.headers.getall(hdrs.ACCEPT_ENCODING, ())):

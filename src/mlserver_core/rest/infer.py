@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import attrs
 from aiohttp import web
 
 from mlserver_core.rest.body import read_body
 from mlserver_core.rest.keys import ENGINE
 from mlserver_core.rest.open_calls import OPEN_CALLS
-from mlserver_core.rest.request_id import name_request
+from mlserver_core.rest.request_id import name_request, request_id
 from mlserver_core.rest.request_timeout import read_deadline
 from mlserver_core.types import InferenceRequest, InferenceResponse
 from mlserver_core.types.context import RequestContext
@@ -20,22 +23,48 @@ from mlserver_core.wire.binary import (
 )
 from mlserver_core.wire.headers import sendable
 
-#: What ``read_headers`` has read, for whoever asks again.
-_HEADERS: web.RequestKey[dict[str, str]] = web.RequestKey("headers", dict)
+
+@attrs.define
+class Answer:
+    """The answer to an inference.
+
+    Attributes:
+        id: that the answer repeats in front of its body.
+        body: JSON, and binary tensors behind it.
+        headers: those of the answer itself, and no others.
+        binary: are there tensors behind the JSON?
+    """
+
+    id: str
+    body: bytes
+    headers: dict[str, str]
+    binary: bool
 
 
 async def post_infer(request: web.Request) -> web.Response:
     """``POST /v2/models/NAME[/versions/VERSION]/infer``, and ``.../generate``."""
+    return make_response(await answer_inference(request, *asked_model(request)))
+
+
+async def answer_inference(request: web.Request, name: str, version: str | None) -> Answer:
+    """Reads a request for a model and answers it; raises MLServerError."""
+    app = request.app
+    engine = app[ENGINE]
     context = context_of(request)
-    inference, wanted = await read_inference(request)
-    with request.app[OPEN_CALLS]:
-        response = await request.app[ENGINE].infer(*asked_model(request), inference, context)
+    inference, wanted = await read_inference(request, context.headers)
+    with app[OPEN_CALLS]:
+        response = await engine.infer(name, version, inference, context)
     headers = take_headers(response)
     body, length = encode_response(response, wanted)
-    if length is None:
-        return web.Response(body=body, headers=headers, content_type="application/json")
-    headers[LENGTH_HEADER] = str(length)
-    return web.Response(body=body, headers=headers, content_type="application/octet-stream")
+    if length is not None:
+        headers[LENGTH_HEADER] = str(length)
+    return Answer(request_id(request), body, headers, length is not None)
+
+
+def make_response(answer: Answer) -> web.Response:
+    """An answer to an inference, as aiohttp sends it."""
+    kind = "application/octet-stream" if answer.binary else "application/json"
+    return web.Response(body=answer.body, headers=answer.headers, content_type=kind)
 
 
 def asked_model(request: web.Request) -> tuple[str, str | None]:
@@ -53,13 +82,18 @@ def context_of(request: web.Request) -> RequestContext:
     return RequestContext(transport="rest", headers=headers, deadline=read_deadline(headers))
 
 
-async def read_inference(request: web.Request) -> tuple[InferenceRequest, BinaryOutputs]:
+async def read_inference(
+    request: web.Request, headers: Mapping[str, str]
+) -> tuple[InferenceRequest, BinaryOutputs]:
     """The inference request of a body, and the outputs that it wants binary.
+
+    Args:
+        request: with the body.
+        headers: what ``read_headers`` found.
 
     Raises:
         MLServerError: it cannot be read, or it is no inference request.
     """
-    headers = read_headers(request)
     body = await read_body(request)
     declared = None
     if is_raw_only(headers):
@@ -71,11 +105,9 @@ async def read_inference(request: web.Request) -> tuple[InferenceRequest, Binary
 
 def read_headers(request: web.Request) -> dict[str, str]:
     """The request's headers, names in lower case; of a repeated one the first counts."""
-    headers: dict[str, str] | None = request.get(_HEADERS)
-    if headers is None:
-        headers = request[_HEADERS] = {}
-        for name, value in request.headers.items():
-            headers.setdefault(name.lower(), value)
+    headers: dict[str, str] = {}
+    for name, value in request.headers.items():
+        headers.setdefault(name.lower(), value)
     return headers
 
 

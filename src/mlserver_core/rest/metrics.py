@@ -8,8 +8,9 @@ import time
 import attrs
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry
 
+from mlserver_core.metrics.series import Counter, Gauge, Histogram
 from mlserver_core.rest.keys import ENGINE, MATCHED
 from mlserver_core.settings import Settings
 
@@ -22,8 +23,6 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _OTHER, _UNKNOWN = "other", "unknown"
 #: The status of a request whose client has left.
 _CLIENT_LEFT = 499
-
-_Labels = tuple[str, str, str, str]
 
 
 @attrs.define(eq=False)
@@ -42,7 +41,6 @@ class RestMetrics:
     _requests: Counter = attrs.field(init=False)
     _seconds: Histogram = attrs.field(init=False)
     _in_progress: Gauge = attrs.field(init=False)
-    _series: dict[_Labels, tuple[Counter, Histogram]] = attrs.field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         labels = ("method", "path", "status_code", "app_name")
@@ -70,33 +68,30 @@ class RestMetrics:
         method = request.method if request.method in _METHODS else _OTHER
         status = 500
         started = time.perf_counter()
-        with self._in_progress.labels(method, _APP).track_inprogress():
-            try:
-                answer = await handler(request)
-                status = answer.status
-                return answer
-            except asyncio.CancelledError:
-                status = _CLIENT_LEFT
-                raise
-            finally:
-                labels = (method, _template(request), str(status), _APP)
-                self._add(labels, time.perf_counter() - started)
-
-    def _add(self, labels: _Labels, seconds: float) -> None:
-        found = self._series.get(labels)
-        if found is None:
-            found = self._requests.labels(*labels), self._seconds.labels(*labels)
-            self._series[labels] = found
-        found[0].inc()
-        found[1].observe(seconds)
+        in_progress = self._in_progress.labels(method, _APP)
+        in_progress.inc()
+        try:
+            answer = await handler(request)
+            status = answer.status
+            return answer
+        except asyncio.CancelledError:
+            status = _CLIENT_LEFT
+            raise
+        finally:
+            in_progress.dec()
+            labels = (method, _template(request), str(status), _APP)
+            self._requests.labels(*labels).inc()
+            self._seconds.labels(*labels).observe(time.perf_counter() - started)
 
 
-def count_requests(app: web.Application, settings: Settings) -> None:
-    """Has an application's requests counted, unless metrics are switched off."""
+def count_requests(app: web.Application, settings: Settings) -> RestMetrics | None:
+    """Has an application's requests counted; None where metrics are switched off."""
     metrics = app[ENGINE].metrics
-    if metrics is not None:
-        made = RestMetrics(settings.metrics_rest_server_prefix, metrics.registry)
-        app.middlewares.insert(0, made.count)
+    if metrics is None:
+        return None
+    made = RestMetrics(settings.metrics_rest_server_prefix, metrics.registry)
+    app.middlewares.insert(0, made.count)
+    return made
 
 
 def _template(request: web.Request) -> str:

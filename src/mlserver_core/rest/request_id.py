@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import uuid
-
 from aiohttp import web
 
+from mlserver_core.types.request_ids import make_request_id
 from mlserver_core.wire.headers import percent_encode
 
 HEADER = "X-Request-ID"
@@ -19,18 +18,19 @@ def request_id(request: web.Request) -> str:
     id: str | None = request.get(_KEY)
     if id is None:
         sent = request.headers.get(HEADER, "").encode("utf-8", "surrogateescape")
-        id = request[_KEY] = sent.decode("utf-8", "replace") or str(uuid.uuid4())
+        id = request[_KEY] = sent.decode("utf-8", "replace") or make_request_id()
     return id
 
 
 def name_request(request: web.Request, id: str | None) -> str:
-    """The id of a request whose body says ``id``: that one, or that of the header.
+    """The id of a request whose body says ``id``: that one, or that of the header, or a new one.
 
     An answer repeats the header, where there is one, so that whoever sent it finds it again.
     """
-    if id and HEADER not in request.headers:
-        request[_KEY] = id
-    return id or request_id(request)
+    if HEADER in request.headers:
+        return id or request_id(request)
+    request[_KEY] = id = id or make_request_id()
+    return id
 
 
 def header_value(id: str) -> str:

@@ -27,7 +27,7 @@ async def post_stream(request: web.Request) -> web.StreamResponse:
     What fails before the first answer has a status of its own; later it is an event.
     """
     context = context_of(request)
-    inference, _ = await read_inference(request)
+    inference, _ = await read_inference(request, context.headers)
     responses = request.app[ENGINE].infer_stream(*asked_model(request), _only(inference), context)
     async with aclosing(responses):
         with request.app[OPEN_CALLS]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-import uuid
 from functools import partial
 from typing import Any
 
@@ -15,11 +14,13 @@ from mlserver_core.engine.engine import InferenceEngine
 from mlserver_core.rest.app import make_app
 from mlserver_core.rest.custom import check_route
 from mlserver_core.rest.errors import one_line, to_response
+from mlserver_core.rest.fast_path import FAST_PATH
 from mlserver_core.rest.keys import READING
 from mlserver_core.rest.open_calls import OPEN_CALLS
 from mlserver_core.rest.request_id import HEADER
 from mlserver_core.settings import Settings
 from mlserver_core.settings.listening import cannot_listen, shown_host
+from mlserver_core.types.request_ids import make_request_id
 
 #: Seconds; aiohttp takes 0 for "for ever".
 _SHORTEST = 0.1
@@ -53,7 +54,7 @@ class _Connection(web.RequestHandler):
             text = "internal error; the server's log has the details"
             logger.error("%d for %s: %s", status, request.remote, text, exc_info=exc)
         made = to_response(status, text)
-        made.headers[HEADER] = str(uuid.uuid4())
+        made.headers[HEADER] = make_request_id()
         made.force_close()
         return made
 
@@ -78,6 +79,7 @@ class _Runner(web.AppRunner):
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
         server.__class__ = _Server
+        server.request_handler = self.app[FAST_PATH].handle
         return server
 
 

@@ -59,6 +59,10 @@ _NUMPY_NAMES = {
     Datatype.BYTES: "object",
 }
 _DATATYPES = {name: datatype for datatype, name in _NUMPY_NAMES.items()}
+#: By numpy's character for a type; its name is put together each time that it is asked for.
+_BY_CHARACTER = {
+    np.dtype(name).char: datatype for name, datatype in _DATATYPES.items() if name != "bfloat16"
+}
 
 #: Datatypes whose values are real numbers, so that ``null`` means NaN.
 FLOATS = frozenset({Datatype.FP16, Datatype.FP32, Datatype.FP64, Datatype.BF16})
@@ -82,6 +86,9 @@ def to_datatype(dtype: np.dtype) -> Datatype:
     Raises:
         InvalidRequest: a dtype the protocol has no datatype for, such as complex128.
     """
+    found = _BY_CHARACTER.get(dtype.char)
+    if found is not None:
+        return found
     if dtype.kind in "OSU":
         return Datatype.BYTES
     try:

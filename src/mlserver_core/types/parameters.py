@@ -65,6 +65,16 @@ class Parameters(_Decoded, OpenNames, Dumpable):
             raise AttributeError(f"{type(self).__name__} has no {name!r}")
         return OpenNames.__getattr__(self, name)
 
+    def to_plain(self) -> dict[str, Any]:
+        """The values that are set, by name."""
+        plain: dict[str, Any] = {}
+        if self.content_type is not None:
+            plain["content_type"] = self.content_type
+        if self.headers is not None:
+            plain["headers"] = self.headers
+        plain.update(self.model_extra)
+        return plain
+
     def to_lists(self) -> dict[str, Any]:
         """As ``to_plain``, but a copy without numpy's arrays and numbers, for a model_dump."""
         plain: dict[str, Any] = to_lists(self.to_plain())

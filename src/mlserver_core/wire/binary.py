@@ -51,6 +51,10 @@ class BinaryOutputs:
         return self.named.get(name, self.otherwise)
 
 
+#: What requests want that say nothing of it.
+_JSON_ONLY = BinaryOutputs()
+
+
 def is_raw_only(headers: Mapping[str, str]) -> bool:
     """Is the body one tensor without any JSON? It is read with the model's metadata."""
     return headers.get(_LENGTH) == "0"
@@ -93,7 +97,7 @@ def encode_response(response: InferenceResponse, wanted: BinaryOutputs) -> tuple
     Raises:
         RuntimeFailed: an output cannot be sent as it is wanted.
     """
-    if not any(wanted.has(output.name) for output in response.outputs):
+    if wanted is _JSON_ONLY or not any(wanted.has(output.name) for output in response.outputs):
         return json.encode_response(response), None
     parts: list[Any] = [b""]
     outputs = [
@@ -171,6 +175,10 @@ def _take_size(where: str, tensor: Any) -> int | None:
 
 def _take_wanted(request: InferenceRequest) -> BinaryOutputs:
     """Which outputs are to be binary; the parameters that say so are gone afterwards."""
+    if request.outputs is None and (
+        request.parameters is None or "binary_data_output" not in request.parameters.model_extra
+    ):
+        return _JSON_ONLY
     named = {}
     for index, output in enumerate(request.outputs or ()):
         wanted = _take_flag(output.parameters, "binary_data", f"outputs[{index}].")

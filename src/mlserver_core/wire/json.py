@@ -11,6 +11,7 @@ import orjson
 from mlserver_core.errors import InvalidRequest, RuntimeFailed
 from mlserver_core.types import InferenceRequest, InferenceResponse, ResponseOutput
 from mlserver_core.types.converter import structure
+from mlserver_core.types.plain_requests import to_plain_request
 
 T = TypeVar("T")
 #: What a body may come as.
@@ -32,7 +33,8 @@ def decode_request(body: Body, headers: Mapping[str, str]) -> InferenceRequest:
     Raises:
         InvalidRequest: no JSON, or not an inference request; says where.
     """
-    return decode(body, headers, InferenceRequest)
+    plain = decode_plain(body, headers)
+    return to_plain_request(plain) or structure(plain, InferenceRequest)
 
 
 def decode(body: Body, headers: Mapping[str, str], cls: type[T]) -> T:
@@ -82,7 +84,9 @@ def plain_response(
 
 def plain_output(output: ResponseOutput) -> dict[str, Any]:
     """The object of an output with its data."""
-    return {**plain_head(output), "data": _flat(output.data.root)}
+    plain = plain_head(output)
+    plain["data"] = _flat(output.data.root)
+    return plain
 
 
 def plain_head(output: ResponseOutput) -> dict[str, Any]:
@@ -95,9 +99,9 @@ def plain_head(output: ResponseOutput) -> dict[str, Any]:
     plain["datatype"] = output.datatype
     if output.parameters is not None:
         parameters = output.parameters.to_plain()
-        plain["parameters"] = {
-            name: value for name, value in parameters.items() if name not in TRANSFER_PARAMETERS
-        }
+        for name in TRANSFER_PARAMETERS.intersection(parameters):
+            del parameters[name]
+        plain["parameters"] = parameters
     return plain
 
 
@@ -129,6 +133,8 @@ def _flat(data: Any) -> Any:
     """Arrays as one contiguous dimension in native byte order, which is what orjson takes."""
     if not isinstance(data, np.ndarray):
         return data
+    if data.flags.c_contiguous and data.dtype.isnative:
+        return data.reshape(-1)
     return np.ascontiguousarray(data, data.dtype.newbyteorder("=")).reshape(-1)
 
 

@@ -6,7 +6,6 @@ import asyncio
 import contextvars
 import logging
 import time
-import uuid
 from collections.abc import Callable, Sequence
 
 import attrs
@@ -21,6 +20,7 @@ from mlserver_core.middlewares.interfaces import Infer
 from mlserver_core.settings import ModelSettings
 from mlserver_core.types import InferenceRequest, InferenceResponse, Parameters
 from mlserver_core.types.context import BatchedRequest, RequestContext
+from mlserver_core.types.request_ids import make_request_id
 
 logger = logging.getLogger("mlserver")
 
@@ -278,7 +278,7 @@ def _merge_contexts(members: Sequence[Member]) -> RequestContext:
         transport=members[0].context.transport,
         deadline=_latest([member.context.deadline for member in members]),
         start_by=_latest([member.context.start_by for member in members]),
-        request_id=str(uuid.uuid4()),
+        request_id=make_request_id(),
         batch=tuple(batch),
     )
 

@@ -1,0 +1,88 @@
+"""Measures our server and its peers beside each other, and writes ``benchmarks/RESULTS.md``.
+
+Each server gets a virtual environment of its own, which is made the first time. Linux only: it
+needs taskset, and wrk. ``--quick`` takes less than two minutes once the environments are there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+from side_by_side.cases import CASES, Case  # noqa: E402
+from side_by_side.environments import make_environment, read_version  # noqa: E402
+from side_by_side.measuring import Plan, measure_cases, measure_starts  # noqa: E402
+from side_by_side.peers import OURS, PEERS, Peer  # noqa: E402
+from side_by_side.report import Results, write_report  # noqa: E402
+
+QUICK = Plan(rounds=1, seconds=1, warm_up=1)
+THOROUGH = Plan(rounds=3, seconds=5, warm_up=2)
+
+
+def main() -> None:
+    """Measures what the command line asks for."""
+    options = read_options()
+    for tool in ("wrk", "taskset"):
+        if shutil.which(tool) is None:
+            raise SystemExit(f"{tool} is missing; install it, on Debian: apt-get install wrk")
+    plan = QUICK if options.quick else THOROUGH
+    asked = [OURS, *(PEERS[name] for name in options.peers.split(",") if name)]
+    peers = [
+        (peer, make_environment(options.environments, peer.environment, peer.requirements))
+        for peer in asked
+    ]
+    cases = [case for case in CASES if not options.cases or case.name in options.cases]
+    measured = {}
+    for workers in (False, True):
+        group = [case for case in cases if case.workers is workers]
+        if group:
+            measured.update(measure_cases(group, peers, plan))
+    results = Results(
+        command=shlex.join(["python", "benchmarks/run.py", *sys.argv[1:]]),
+        plan=plan,
+        versions={peer.name: _version(peer, python) for peer, python in peers},
+        cases=cases,
+        measured=measured,
+        starts={} if options.cases else measure_starts(_starting(peers), plan),
+    )
+    write_report(results, options.output)
+    print(f"written: {options.output}")
+
+
+def read_options() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one short round")
+    parser.add_argument(
+        "--peers", default=",".join(PEERS), help="with commas; without any, only ours"
+    )
+    parser.add_argument(
+        "--cases", nargs="*", choices=[case.name for case in CASES], help="only these, no starts"
+    )
+    parser.add_argument("--output", type=Path, default=HERE / "RESULTS.md")
+    parser.add_argument(
+        "--environments",
+        type=Path,
+        default=Path.home() / ".cache" / "mlserver-core-benchmarks",
+        help="where the servers' virtual environments are kept",
+    )
+    return parser.parse_args()
+
+
+def _starting(peers: list[tuple[Peer, Path]]) -> list[tuple[Peer, Path]]:
+    """Those whose start says something: whole servers."""
+    return [(peer, python) for peer, python in peers if peer.name != "bare handler"]
+
+
+def _version(peer: Peer, python: Path) -> str:
+    return f"{peer.distribution} {read_version(python, peer.distribution)}"
+
+
+if __name__ == "__main__":
+    main()

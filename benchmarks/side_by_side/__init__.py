@@ -1,0 +1,1 @@
+"""Our server and its peers, measured beside each other with the same models and the same load."""

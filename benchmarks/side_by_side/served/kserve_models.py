@@ -1,0 +1,59 @@
+"""The models on KServe's Python SDK. Arguments: HTTP port, gRPC port, the iris classifier's file."""
+
+import sys
+import uuid
+
+import joblib
+import numpy as np
+from kserve import InferOutput, InferRequest, InferResponse, Model, ModelServer
+
+
+def answer(request: InferRequest, model: str, name: str, values: np.ndarray) -> InferResponse:
+    datatype = {"float32": "FP32", "int64": "INT64"}[values.dtype.name]
+    output = InferOutput(name, list(values.shape), datatype)
+    output.set_data_from_numpy(values, binary_data=request.from_grpc)
+    # Over REST an answer has to have an id.
+    return InferResponse(request.id or str(uuid.uuid4()), model, [output])
+
+
+class Sum(Model):
+    """The sum of its first input."""
+
+    def load(self) -> bool:
+        self.ready = True
+        return True
+
+    async def predict(self, payload, headers=None, response_headers=None):
+        array = payload.inputs[0].as_numpy()
+        total = np.array([array.sum()], np.float32)
+        return answer(payload, self.name, "sum", total)
+
+
+class Iris(Model):
+    """The classifier."""
+
+    def __init__(self, name: str, path: str) -> None:
+        super().__init__(name)
+        self.path = path
+
+    def load(self) -> bool:
+        self.classifier = joblib.load(self.path)
+        self.ready = True
+        return True
+
+    async def predict(self, payload, headers=None, response_headers=None):
+        classes = self.classifier.predict(payload.inputs[0].as_numpy())
+        return answer(payload, self.name, "predict", classes.astype(np.int64))
+
+
+if __name__ == "__main__":
+    http_port, grpc_port, path = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    models = [Sum("sum"), Iris("iris", path)]
+    for model in models:
+        model.load()
+    ModelServer(
+        http_port=http_port,
+        grpc_port=grpc_port,
+        workers=1,
+        enable_latency_logging=False,
+    ).start(models)
