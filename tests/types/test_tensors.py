@@ -601,3 +601,31 @@ def test_a_shape_that_no_tensor_has_is_refused_at_once_and_in_few_words(shape):
     with pytest.raises(InvalidRequest) as refused:
         to_elements("x", Datatype.FP64, shape, [1.0])
     assert len(str(refused.value)) < 4000
+
+
+@given(
+    st.sampled_from([each for each in Datatype if each not in (Datatype.BYTES, Datatype.BF16)]),
+    st.lists(
+        st.booleans()
+        | st.integers()
+        | st.floats()
+        | st.integers(-(2**31), 2**31)
+        | st.sampled_from([2**31 - 1, -(2**31), 2**63 - 1, 2**63, 3.4e38, 3.5e38, None, "1"]),
+        max_size=4,
+    ),
+)
+def test_a_look_at_few_numbers_finds_what_a_look_at_each_finds(datatype, data):
+    def look(few):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("mlserver_core.types.tensors._FEW", few)
+            try:
+                return to_elements("x", datatype, [len(data)], list(data))
+            except InvalidRequest as error:
+                return str(error)
+
+    quick, slow = look(64), look(-1)
+    if isinstance(slow, str):
+        assert quick == slow
+    else:
+        np.testing.assert_array_equal(quick, slow)
+        assert (quick.dtype, quick.flags.writeable) == (slow.dtype, slow.flags.writeable)

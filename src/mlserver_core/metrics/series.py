@@ -66,7 +66,7 @@ class Distribution:
         so_far = 0
         for bound, count in zip(self.bounds, list(self.counts), strict=False):
             so_far += count
-            yield "_bucket", {"le": floatToGoString(bound)}, so_far
+            yield "_bucket", {"le": _show(bound)}, so_far
         yield "_count", {}, so_far if self.bounds else self.counts[0]
         yield "_sum", {}, self.total
 
@@ -176,6 +176,12 @@ class Histogram(Summary):
     ) -> None:
         self.bounds = tuple(bounds)
         super().__init__(name, description, label_names, registry=registry)
+
+
+def _show(bound: float) -> str:
+    """A bound as Prometheus writes it."""
+    shown: str = floatToGoString(bound)  # type: ignore[no-untyped-call]
+    return shown
 
 
 def _tells_creation() -> bool:

@@ -110,8 +110,11 @@ def _add(
 ) -> None:
     if message.parameters is None:
         message.parameters = Parameters()
-    ours = {**events, "Ce-Id": id, "Ce-Requestid": id}
-    message.parameters.headers = {**ours, **(message.parameters.headers or {})}
+    headers = dict(events)
+    headers["Ce-Id"] = headers["Ce-Requestid"] = id
+    if message.parameters.headers:
+        headers.update(message.parameters.headers)
+    message.parameters.headers = headers
 
 
 def _as_header(id: str | None) -> str | None:

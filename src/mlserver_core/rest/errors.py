@@ -58,20 +58,25 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     """Turns whatever a handler raises into an error answer; the boundary of this transport."""
     try:
         return await handler(request)
-    except Exception as error:  # told to the client and the log
-        if _is_routers(request, error) and isinstance(error, web.HTTPNotFound):
-            location = await without_slash(request)
-            if location is not None:
-                return redirect(location)
-        if isinstance(error, web.HTTPException) and error.status < 400:
-            return _to_answer(error)
-        status, text = explain(request, error)
-        if is_client_gone(request):
-            status, text = 499, "the client has gone away"
-        log_error(request, error, status, text)
-        if request.writer.output_size > 0:  # in the middle of an answer no other can begin
-            raise ConnectionError("the answer broke off") from error
-        return _answer(request, error, status, text)
+    except Exception as error:  # noqa: BLE001  # told to the client and the log
+        return await answer_error(request, error)
+
+
+async def answer_error(request: web.Request, error: Exception) -> web.StreamResponse:
+    """The answer to a request whose route is known; raises ConnectionError where none can begin."""
+    if _is_routers(request, error) and isinstance(error, web.HTTPNotFound):
+        location = await without_slash(request)
+        if location is not None:
+            return redirect(location)
+    if isinstance(error, web.HTTPException) and error.status < 400:
+        return _to_answer(error)
+    status, text = explain(request, error)
+    if is_client_gone(request):
+        status, text = 499, "the client has gone away"
+    log_error(request, error, status, text)
+    if request.writer.output_size > 0:  # in the middle of an answer no other can begin
+        raise ConnectionError("the answer broke off") from error
+    return _answer(request, error, status, text)
 
 
 def _answer(request: web.Request, error: Exception, status: int, text: str) -> web.Response:

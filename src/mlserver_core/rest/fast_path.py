@@ -6,23 +6,32 @@ request. What they do for an inference is decided here beforehand; the same func
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
-from functools import partial
 from typing import cast
 
 from aiohttp import ClientConnectionResetError, HttpVersion11, hdrs, web
 from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.http import SERVER_SOFTWARE
-from aiohttp.typedefs import Handler
 
+from mlserver_core.errors import TooLarge
+from mlserver_core.rest.body import too_large_text
 from mlserver_core.rest.compression import SHORTEST, compress_answer
-from mlserver_core.rest.errors import answer_errors
-from mlserver_core.rest.infer import Answer, answer_inference, asked_model, make_response
+from mlserver_core.rest.errors import answer_error
+from mlserver_core.rest.infer import (
+    Answer,
+    answer_inference,
+    context_of,
+    make_response,
+    to_answer,
+)
 from mlserver_core.rest.keys import ENGINE
-from mlserver_core.rest.metrics import RestMetrics
-from mlserver_core.rest.request_id import HEADER, header_value
+from mlserver_core.rest.metrics import CLIENT_LEFT, RestMetrics
+from mlserver_core.rest.open_calls import OPEN_CALLS
+from mlserver_core.rest.request_id import HEADER, header_value, name_request, request_id
 from mlserver_core.settings import Settings
+from mlserver_core.wire.binary import LENGTH_HEADER, decode_request
 
 #: What a model may set in place of aiohttp; compared in lower case.
 _REPLACEABLE = frozenset({"date", "server"})
@@ -52,23 +61,38 @@ class FastPath:
     ) -> None:
         self._app = app
         self._engine = app[ENGINE]
+        self._open_calls = app[OPEN_CALLS]
         self._routes = routes
+        self._paths = [cast("web.Resource", route.resource).canonical for route in routes]
+        self._metrics = metrics
         self._gzip = settings.gzip_enabled
         # Cross-origin headers are the application's affair, and so is an access log.
         self._on = settings.cors_settings is None and not settings.debug
-        handler: Handler = partial(answer_errors, handler=self._infer)
-        self._handler = handler if metrics is None else partial(metrics.count, handler=handler)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answers a request, by itself or through the application."""
-        match = self._match(request)
-        if match is None:
+        model = self._model_of(request)
+        if model is None:
             return await self._app._handle(request)  # noqa: SLF001  # as aiohttp's own server does
-        request._match_info = match  # noqa: SLF001  # the application would do the same
-        return await self._handler(request)
+        if self._metrics is None:
+            return await self._answer(request, *model)
+        status = 500
+        started = self._metrics.begin(hdrs.METH_POST)
+        try:
+            answer = await self._answer(request, *model)
+            status = answer.status
+            return answer
+        except asyncio.CancelledError:
+            status = CLIENT_LEFT
+            raise
+        finally:
+            path = self._paths[model[1] is not None]
+            self._metrics.end(hdrs.METH_POST, path, status, started)
 
-    def _match(self, request: web.Request) -> web.UrlMappingMatchInfo | None:
-        """The route of an inference that needs nothing but its handler; None for any other."""
+    def _model_of(self, request: web.Request) -> tuple[str, str | None] | None:
+        """Name and version of the model of an inference that needs nothing but its handler; None
+        for any other request.
+        """
         found = _PATH.fullmatch(request.raw_path) if self._on else None
         if (
             found is None
@@ -78,24 +102,56 @@ class FastPath:
             or hdrs.EXPECT in request.headers
         ):
             return None
-        name, version = found.groups()
+        return found[1], found[2]
+
+    def _route(self, request: web.Request, name: str, version: str | None) -> None:
+        """Tells a request its route, as the application's router would."""
         variables = {"model_name": name}
         if version is not None:
             variables["model_version"] = version
         match = web.UrlMappingMatchInfo(variables, self._routes[version is not None])
         match.add_app(self._app)
         match.freeze()
-        return match
+        request._match_info = match  # noqa: SLF001
 
-    async def _infer(self, request: web.Request) -> web.StreamResponse:
-        answer = await answer_inference(request, *asked_model(request))
+    async def _answer(
+        self, request: web.Request, name: str, version: str | None
+    ) -> web.StreamResponse:
+        try:
+            whole = request.content.is_eof() and hdrs.CONTENT_ENCODING not in request.headers
+            if whole and LENGTH_HEADER not in request.headers:
+                answer = await self._infer(request, name, version)
+            else:
+                self._route(request, name, version)
+                answer = await answer_inference(request, name, version)
+            if self._is_plain(answer):
+                # aiohttp asks an answer for no more than _Written has.
+                return cast("web.StreamResponse", _Written(request, answer))
+            self._route(request, name, version)
+            response: web.StreamResponse = make_response(answer)
+        except Exception as error:  # noqa: BLE001  # told to the client and the log
+            self._route(request, name, version)
+            response = await answer_error(request, error)
+        return await compress_answer(request, response) if self._gzip else response
+
+    async def _infer(self, request: web.Request, name: str, version: str | None) -> Answer:
+        """The answer to a request without binary tensors whose body is there already."""
+        context = context_of(request)
+        body = request.content.read_nowait()
+        limit = self._engine.max_body_size(name, version)
+        if len(body) > limit:
+            raise TooLarge(too_large_text(limit))
+        inference, wanted = decode_request(body, context.headers)
+        inference.id = name_request(request, inference.id)
+        with self._open_calls:
+            response = await self._engine.infer(name, version, inference, context)
+        return to_answer(request_id(request), response, wanted)
+
+    def _is_plain(self, answer: Answer) -> bool:
+        """Does an answer go out with the usual headers?"""
         compressible = self._gzip and len(answer.body) >= SHORTEST
         replacing = not _REPLACEABLE.isdisjoint(map(str.lower, answer.headers))
-        if compressible or replacing or answer.binary or self._engine.draining:
-            response = make_response(answer)
-            return await compress_answer(request, response) if self._gzip else response
-        # aiohttp asks an answer for no more than _Written has.
-        return cast("web.StreamResponse", _Written(request, answer))
+        return not (compressible or replacing or answer.binary or self._engine.draining)
 
 
 class _Written:

@@ -48,17 +48,20 @@ async def post_infer(request: web.Request) -> web.Response:
 
 async def answer_inference(request: web.Request, name: str, version: str | None) -> Answer:
     """Reads a request for a model and answers it; raises MLServerError."""
-    app = request.app
-    engine = app[ENGINE]
     context = context_of(request)
     inference, wanted = await read_inference(request, context.headers)
-    with app[OPEN_CALLS]:
-        response = await engine.infer(name, version, inference, context)
+    with request.app[OPEN_CALLS]:
+        response = await request.app[ENGINE].infer(name, version, inference, context)
+    return to_answer(request_id(request), response, wanted)
+
+
+def to_answer(id: str, response: InferenceResponse, wanted: BinaryOutputs) -> Answer:
+    """A response as it goes out; raises RuntimeFailed for one that cannot."""
     headers = take_headers(response)
     body, length = encode_response(response, wanted)
     if length is not None:
         headers[LENGTH_HEADER] = str(length)
-    return Answer(request_id(request), body, headers, length is not None)
+    return Answer(id, body, headers, length is not None)
 
 
 def make_response(answer: Answer) -> web.Response:

@@ -22,7 +22,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 #: Stand for every other method, and for every path that leads nowhere.
 _OTHER, _UNKNOWN = "other", "unknown"
 #: The status of a request whose client has left.
-_CLIENT_LEFT = 499
+CLIENT_LEFT = 499
 
 
 @attrs.define(eq=False)
@@ -67,21 +67,35 @@ class RestMetrics:
             return await handler(request)
         method = request.method if request.method in _METHODS else _OTHER
         status = 500
-        started = time.perf_counter()
-        in_progress = self._in_progress.labels(method, _APP)
-        in_progress.inc()
+        started = self.begin(method)
         try:
             answer = await handler(request)
             status = answer.status
             return answer
         except asyncio.CancelledError:
-            status = _CLIENT_LEFT
+            status = CLIENT_LEFT
             raise
         finally:
-            in_progress.dec()
-            labels = (method, _template(request), str(status), _APP)
-            self._requests.labels(*labels).inc()
-            self._seconds.labels(*labels).observe(time.perf_counter() - started)
+            self.end(method, _template(request), status, started)
+
+    def begin(self, method: str) -> float:
+        """Counts a request as begun; returns when, in seconds of ``time.perf_counter()``."""
+        self._in_progress.labels(method, _APP).inc()
+        return time.perf_counter()
+
+    def end(self, method: str, path: str, status: int, started: float) -> None:
+        """Counts a request as answered.
+
+        Args:
+            method: of HTTP.
+            path: as it stands in the route.
+            status: of HTTP.
+            started: what ``begin`` gave.
+        """
+        self._in_progress.labels(method, _APP).dec()
+        labels = (method, path, str(status), _APP)
+        self._requests.labels(*labels).inc()
+        self._seconds.labels(*labels).observe(time.perf_counter() - started)
 
 
 def count_requests(app: web.Application, settings: Settings) -> RestMetrics | None:

@@ -35,7 +35,10 @@ def name_request(request: web.Request, id: str | None) -> str:
 
 def header_value(id: str) -> str:
     """An id as a header carries it; nothing in it can end the header."""
-    return percent_encode(id[:_LONGEST])[:_LONGEST]
+    cut = id[:_LONGEST]
+    if cut.isascii() and cut.isprintable():
+        return cut
+    return percent_encode(cut)[:_LONGEST]
 
 
 async def add_request_id(request: web.Request, response: web.StreamResponse) -> None:

@@ -59,14 +59,16 @@ def to_elements(name: str, datatype: Datatype, shape: Sequence[int], data: Any) 
     Raises:
         InvalidRequest: names the tensor, what was expected and what came.
     """
-    if (
+    ready = (
         type(data) is np.ndarray
         and datatype is not Datatype.BYTES
-        and data.shape == tuple(shape)
         and data.dtype == to_dtype(datatype)
-    ):
+    )
+    if ready and data.shape == tuple(shape):
         return data  # nothing that is looked for below can be wrong
     count = count_elements(name, shape)
+    if ready and data.ndim == 1 and data.size == count:
+        return data
     if datatype is Datatype.BYTES:
         return _to_strings(name, shape, count, data)
     if type(data) is list and len(data) == count <= _FEW and _fits(datatype, data):

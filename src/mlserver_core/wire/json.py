@@ -120,6 +120,8 @@ def encode(value: Any) -> bytes:
 
 def _check_content_type(content_type: str) -> None:
     """JSON by any name, or no name at all; tritonclient says octet-stream or nothing."""
+    if content_type == "application/json":
+        return
     kind = content_type.partition(";")[0].strip().lower()
     if kind in ("", "application/json", "application/octet-stream") or kind.endswith("+json"):
         return
