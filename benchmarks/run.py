@@ -15,11 +15,11 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-from side_by_side.cases import CASES, Case  # noqa: E402
-from side_by_side.environments import make_environment, read_version  # noqa: E402
-from side_by_side.measuring import Plan, measure_cases, measure_starts  # noqa: E402
-from side_by_side.peers import OURS, PEERS, Peer  # noqa: E402
-from side_by_side.report import Results, write_report  # noqa: E402
+from side_by_side.cases import CASES
+from side_by_side.environments import make_environment, read_version
+from side_by_side.measuring import Plan, measure_cases, measure_starts
+from side_by_side.peers import OURS, PEERS, Peer
+from side_by_side.report import Results, write_report
 
 QUICK = Plan(rounds=1, seconds=1, warm_up=1)
 THOROUGH = Plan(rounds=3, seconds=5, warm_up=2)

@@ -38,6 +38,7 @@ class Case:
         title: in the table.
         kind: ``rest`` or ``grpc``.
         make: the request.
+        least_seconds: of one load, where answers take long.
         connections: HTTP connections, or gRPC calls in flight on one connection.
         aims: of ours.
         workers: servers run with their default workers on all processors, and not in one process
@@ -51,6 +52,7 @@ class Case:
     kind: str = "rest"
     make: Callable[[], Request]
     connections: int
+    least_seconds: float = 0
     aims: tuple[Aim, ...] = ()
     workers: bool = False
     instead: str = ""
@@ -93,6 +95,7 @@ CASES = (
         title="REST sum 1x1,000,000 JSON (9 MB), 4 connections",
         make=partial(sum_request, _LONG, "rest"),
         connections=4,
+        least_seconds=3,
         aims=(Aim("MLServer", 3),),
     ),
     Case(
@@ -100,6 +103,7 @@ CASES = (
         title="REST sum 1x1,000,000 binary (4 MB), 4 connections",
         make=partial(sum_request, _LONG, "binary"),
         connections=4,
+        least_seconds=3,
         aims=(Aim("", 200),),
     ),
     Case(
@@ -108,6 +112,7 @@ CASES = (
         kind="grpc",
         make=partial(sum_request, _LONG, "grpc"),
         connections=4,
+        least_seconds=3,
         aims=(Aim("MLServer", 9), Aim("KServe SDK", 1)),
     ),
     Case(

@@ -17,7 +17,7 @@ import numpy as np
 import orjson
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from side_by_side.loads import _OPTIONS as OPTIONS
+from side_by_side.loads import OPTIONS
 from side_by_side.requests import read_answer
 
 

@@ -34,40 +34,63 @@ class Measured:
     wrong: int
 
 
-def check_rest(port: int, request: Request) -> None:
+@attrs.frozen(kw_only=True)
+class Load:
+    """Many of one request.
+
+    Attributes:
+        port: of the server.
+        request: what is asked, again whenever an answer is there.
+        connections: how many ask side by side; over gRPC, calls in flight on one connection.
+        cpu: the processor that the client may use; None for all.
+        folder: where the body is put for the client.
+    """
+
+    port: int
+    request: Request
+    connections: int
+    cpu: int | None
+    folder: Path
+
+    @property
+    def url(self) -> str:
+        """Of inference over REST."""
+        return f"http://127.0.0.1:{self.port}/v2/models/{self.request.model}/infer"
+
+    def run(self, command: Sequence[str]) -> str:
+        """What the client prints."""
+        pinned = [] if self.cpu is None else ["taskset", "-c", str(self.cpu)]
+        return _run([*pinned, *command])
+
+    def write_body(self) -> str:
+        """The path of a file with the body."""
+        path = self.folder / "body"
+        path.write_bytes(self.request.body)
+        return str(path)
+
+
+def check_rest(load: Load) -> None:
     """Asks once over REST.
 
     Raises:
         SystemExit: the answer is not the right one.
     """
-    asked = urllib.request.Request(_url(port, request), request.body, request.headers)
+    asked = urllib.request.Request(load.url, load.request.body, load.request.headers)
     try:
         with urllib.request.urlopen(asked) as answer:
-            _compare(answer.read(), "rest", request)
+            _compare(answer.read(), "rest", load.request)
     except urllib.error.HTTPError as error:
-        raise SystemExit(f"{asked.full_url}: {error}: {error.read()[:300]!r}") from None
+        raise SystemExit(f"{load.url}: {error}: {error.read()[:300]!r}") from None
 
 
-def load_rest(
-    port: int, request: Request, connections: int, seconds: float, cpu: int | None, folder: Path
-) -> Measured:
-    """Asks over REST from a number of connections, each again when it has its answer.
-
-    Args:
-        port: of the server.
-        request: what every connection asks.
-        connections: how many.
-        seconds: how long.
-        cpu: the processor that wrk may use; None for all.
-        folder: where the body is put for wrk.
-    """
-    body = folder / "body"
-    body.write_bytes(request.body)
-    headers = [f"{name}: {value}" for name, value in request.headers.items()]
+def load_rest(load: Load, seconds: float) -> Measured:
+    """Asks over REST for so many seconds."""
+    headers = [f"{name}: {value}" for name, value in load.request.headers.items()]
     options = [part for header in headers for part in ("-H", header)]
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{math.ceil(seconds)}s", "--timeout", "60s"]
-    script = ["-s", str(_HERE / "load.lua"), _url(port, request), "--", str(body)]
-    found = orjson.loads(_run([*_pinned(cpu), *command, *options, *script]).splitlines()[-1])
+    length = f"-d{math.ceil(seconds)}s"
+    command = ["wrk", "-t1", f"-c{load.connections}", length, "--timeout", "60s"]
+    script = ["-s", str(_HERE / "load.lua"), load.url, "--", load.write_body()]
+    found = orjson.loads(load.run([*command, *options, *script]).splitlines()[-1])
     return Measured(
         rate=found["answers"] / found["us"] * 1e6,
         p50=found["p50"] / 1e6,
@@ -76,42 +99,31 @@ def load_rest(
     )
 
 
-def check_grpc(port: int, request: Request) -> None:
+def check_grpc(load: Load) -> None:
     """Asks once over gRPC; raises SystemExit as ``check_rest``."""
-    import grpc  # noqa: PLC0415  # most cases do without
+    import grpc  # most cases do without
 
-    with grpc.insecure_channel(f"127.0.0.1:{port}", _OPTIONS) as channel:
+    with grpc.insecure_channel(f"127.0.0.1:{load.port}", OPTIONS) as channel:
         call = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
         try:
-            _compare(call(request.body, wait_for_ready=True, timeout=30), "grpc", request)
+            answer = call(load.request.body, wait_for_ready=True, timeout=30)
         except grpc.RpcError as error:
-            raise SystemExit(f"gRPC on port {port}: {error}") from None
+            raise SystemExit(f"gRPC on port {load.port}: {error}") from None
+        _compare(answer, "grpc", load.request)
 
 
 #: A message of 4 MB is a little more than gRPC takes by default.
-_OPTIONS: Sequence[tuple[str, int]] = (
+OPTIONS: Sequence[tuple[str, int]] = (
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
 )
 
 
-def load_grpc(
-    port: int, request: Request, in_flight: int, seconds: float, cpu: int | None, folder: Path
-) -> Measured:
-    """Asks over gRPC on one connection; the arguments are those of ``load_rest``."""
-    body = folder / "message"
-    body.write_bytes(request.body)
-    command = [sys.executable, str(_HERE / "grpc_load.py"), str(port), str(body)]
-    output = _run([*_pinned(cpu), *command, str(in_flight), str(seconds), str(request.expected)])
-    return Measured(**orjson.loads(output))
-
-
-def _url(port: int, request: Request) -> str:
-    return f"http://127.0.0.1:{port}/v2/models/{request.model}/infer"
-
-
-def _pinned(cpu: int | None) -> list[str]:
-    return [] if cpu is None else ["taskset", "-c", str(cpu)]
+def load_grpc(load: Load, seconds: float) -> Measured:
+    """Asks over gRPC for so many seconds."""
+    command = [sys.executable, str(_HERE / "grpc_load.py"), str(load.port), load.write_body()]
+    more = [str(load.connections), str(seconds), str(load.request.expected)]
+    return Measured(**orjson.loads(load.run([*command, *more])))
 
 
 def _compare(body: bytes, kind: str, request: Request) -> None:

@@ -14,7 +14,7 @@ import attrs
 
 from side_by_side.cases import Case
 from side_by_side.environments import time_import
-from side_by_side.loads import Measured, check_grpc, check_rest, load_grpc, load_rest
+from side_by_side.loads import Load, Measured, check_grpc, check_rest, load_grpc, load_rest
 from side_by_side.peers import Peer, Setup
 from side_by_side.processes import Running, free_ports, running
 
@@ -136,17 +136,22 @@ def measure_starts(peers: Sequence[tuple[Peer, Path]], plan: Plan) -> dict[str, 
 def _measure(
     case: Case, servers: dict[Peer, Running], plan: Plan, cpu: int | None, folder: Path
 ) -> dict[str, Measured]:
-    request = case.make()
+    request, seconds = case.make(), max(plan.seconds, case.least_seconds)
+    is_rest = case.kind == "rest"
+    check, ask = (check_rest, load_rest) if is_rest else (check_grpc, load_grpc)
     rounds: dict[str, list[Measured]] = {peer.name: [] for peer in servers}
     for _ in range(plan.rounds):
         for peer, server in servers.items():
-            port = server.http_port if case.kind == "rest" else server.grpc_port
-            check, load = (
-                (check_rest, load_rest) if case.kind == "rest" else (check_grpc, load_grpc)
+            load = Load(
+                port=server.http_port if is_rest else server.grpc_port,
+                request=request,
+                connections=case.connections,
+                cpu=cpu,
+                folder=folder,
             )
-            check(port, request)
-            load(port, request, case.connections, plan.warm_up, cpu, folder)
-            measured = load(port, request, case.connections, plan.seconds, cpu, folder)
+            check(load)
+            ask(load, plan.warm_up)
+            measured = ask(load, seconds)
             if measured.wrong:
                 raise SystemExit(f"{peer.name}, {case.name}: {measured.wrong} wrong answers")
             rounds[peer.name].append(measured)

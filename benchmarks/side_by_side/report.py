@@ -20,6 +20,7 @@ START_AIMS = {
     "imported": (Aim("", 0.3, at_most=True),),
     "memory": (Aim("MLServer", 0.5, at_most=True),),
 }
+_REACHED = {True: "yes", False: "no", None: "not measured"}
 _START_TITLES = {
     "ready": "start to ready, seconds",
     "imported": "import of the package, seconds",
@@ -62,13 +63,13 @@ class Row:
         return [
             f"{self.title}: {aim} was the aim, and we are at {self._reached(aim)}"
             for aim in self.aims
-            if not self.meets(aim)
+            if self.meets(aim) is False
         ]
 
-    def meets(self, aim: Aim) -> bool:
-        """Is an aim reached? One that compares with who was not measured is not judged."""
+    def meets(self, aim: Aim) -> bool | None:
+        """Is an aim reached? None where who it compares with was not measured."""
         if aim.of and aim.of not in self.figures:
-            return True
+            return None
         bound = aim.factor * (self.figures[aim.of] if aim.of else 1)
         ours = self.figures[OURS.name]
         return ours <= bound if aim.at_most else ours >= bound
@@ -84,7 +85,7 @@ class Row:
 
     def _reached(self, aim: Aim) -> str:
         ours = self.figures[OURS.name]
-        return f"{ours / self.figures[aim.of]:.2f} x" if aim.of else show(ours)
+        return f"{_ratio(ours, self.figures[aim.of])} x" if aim.of else show(ours)
 
 
 def write_report(results: Results, path: Path) -> None:
@@ -92,38 +93,30 @@ def write_report(results: Results, path: Path) -> None:
     rows = make_rows(results)
     missed = [line for row in rows for line in row.misses()]
     lost = [line for row in rows for line in row.losses()]
-    lines = [
+    plan = results.plan
+    others = [name for name in results.versions if name != OURS.name]
+    sections = (
         "# Results",
-        "",
-        f"Written by `{results.command}`; do not edit. How it is measured is in "
-        "[README.md](README.md).",
-        "",
-        f"Medians of {results.plan.rounds} round(s) of {results.plan.seconds:g} seconds, servers in "
-        f"turns. {describe_host()}",
-        "",
-        *(f"- {name}: {version}" for name, version in results.versions.items()),
-        "",
+        f"Written by `{results.command}`; do not edit. [README.md](README.md) says how it measures.",
+        (
+            f"Medians of {plan.rounds} round(s) of {plan.seconds:g} seconds, servers in turns. "
+            f"{describe_host()}"
+        ),
+        "\n".join(f"- {name}: {version}" for name, version in results.versions.items()),
         "Answers in a second; in brackets how many times the peer's figure ours is.",
-        "",
-        *_table(rows, [name for name in results.versions if name != OURS.name]),
-        "",
+        "\n".join(_table(rows, others)),
         "## Aims missed",
-        "",
-        *([f"- {line}" for line in missed] or ["None."]),
-        "",
+        "\n".join(f"- {line}" for line in missed) or "None.",
         "## Where another server is better",
-        "",
-        *([f"- {line}" for line in lost] or ["Nowhere in these cases."]),
-        "",
+        "\n".join(f"- {line}" for line in lost) or "Nowhere in these cases.",
         "## Latency",
-        "",
-        "Milliseconds at that load, p50 / p99. Every server is given as much as it takes, so this "
-        "is not what a caller waits where there is room.",
-        "",
-        *_latencies(results),
-        "",
-    ]
-    path.write_text("\n".join(lines), encoding="utf-8")
+        (
+            "Milliseconds at that load, p50 / p99. Every server is given as much as it takes, so "
+            "this is not what a caller waits where there is room."
+        ),
+        "\n".join(_latencies(results)),
+    )
+    path.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
 
 
 def make_rows(results: Results) -> list[Row]:
@@ -154,11 +147,15 @@ def _table(rows: Sequence[Row], peers: Sequence[str]) -> list[str]:
         cells = [row.title, show(ours)]
         for peer in peers:
             figure = row.figures.get(peer)
-            cells.append("" if figure is None else f"{show(figure)} ({ours / figure:.2f})")
-        reached = ["yes" if row.meets(aim) else "no" for aim in row.aims]
+            cells.append("" if figure is None else f"{show(figure)} ({_ratio(ours, figure)})")
+        reached = [_REACHED[row.meets(aim)] for aim in row.aims]
         cells += ["; ".join(map(str, row.aims)), "; ".join(reached)]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
+
+
+def _ratio(ours: float, theirs: float) -> str:
+    return f"{ours / theirs:.2f}" if theirs else "?"
 
 
 def _latencies(results: Results) -> list[str]:

@@ -36,7 +36,7 @@ def sum_request(shape: tuple[int, int], kind: str) -> Request:
 
     Args:
         shape: of the tensor, FP32.
-        kind: ``rest`` for JSON, ``binary`` for Triton's binary extension, ``grpc`` for raw contents.
+        kind: ``rest`` for JSON, ``binary`` for raw bytes over REST, ``grpc`` for raw contents.
     """
     numbers = np.random.default_rng(0).random(shape).round(6)
     array = numbers.astype(np.float32)

@@ -1,4 +1,4 @@
-"""The models on KServe's Python SDK. Arguments: HTTP port, gRPC port, the iris classifier's file."""
+"""The models on KServe's Python SDK. Arguments: HTTP port, gRPC port, the classifier's file."""
 
 import sys
 import uuid
