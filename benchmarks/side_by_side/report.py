@@ -97,7 +97,7 @@ def write_report(results: Results, path: Path) -> None:
     others = [name for name in results.versions if name != OURS.name]
     sections = (
         "# Results",
-        f"Written by `{results.command}`; do not edit. [README.md](README.md) says how it measures.",
+        f"Written by `{results.command}`; not to be edited. [README.md](README.md) says how.",
         (
             f"Medians of {plan.rounds} round(s) of {plan.seconds:g} seconds, servers in turns. "
             f"{describe_host()}"

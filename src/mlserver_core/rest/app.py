@@ -54,10 +54,11 @@ def _add_model_routes(app: web.Application, model: str) -> web.AbstractRoute:
     """Adds what is below the path of a model; returns the route of inference."""
     app.router.add_get(model, health.get_model_metadata)
     app.router.add_get(model + "/ready", health.get_model_ready)
+    route = app.router.add_post(model + "/infer", post_infer)
+    app.router.add_post(model + "/infer_stream", post_stream)
     app.router.add_post(model + "/generate", post_infer)
-    for name in ("infer", "generate"):
-        app.router.add_post(f"{model}/{name}_stream", post_stream)
-    return app.router.add_post(model + "/infer", post_infer)
+    app.router.add_post(model + "/generate_stream", post_stream)
+    return route
 
 
 def _add_layers(app: web.Application, settings: Settings) -> None:
