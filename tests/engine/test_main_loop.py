@@ -42,12 +42,16 @@ def test_the_end_does_what_waits_for_threads_and_what_was_registered_for_it():
 
 def test_the_end_names_threads_that_never_return_and_does_not_wait_for_them():
     code = """
-        import threading
+        import asyncio, threading
         from concurrent.futures import ThreadPoolExecutor
         from mlserver_core.engine import main_loop
+        from mlserver_core.executors.thread_queue import ThreadQueue
 
+        async def leave():
+            ThreadQueue(1, "mlserver-model-m").submit(threading.Event().wait)
+
+        asyncio.run(leave())
         ThreadPoolExecutor(1, "pool").submit(threading.Event().wait)
-        ThreadPoolExecutor(1, "mlserver-model-m").submit(threading.Event().wait)
         threading.Thread(target=threading.Event().wait, name="mine").start()
         main_loop.end(0)
     """

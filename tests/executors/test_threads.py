@@ -3,7 +3,9 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+import gc
 import threading
+import weakref
 
 import pytest
 
@@ -302,6 +304,47 @@ async def test_exceptions_come_out_of_the_thread(load, error):
     with pytest.raises(type(error)) as raised:
         await executor.predict(None)
     assert raised.value is error
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+async def test_error_holds_its_request_no_longer_than_it_is_held(load, is_stream):
+    class Payload:
+        pass
+
+    def predict(payload):
+        raise ValueError("mine")
+
+    def predict_stream(payloads):
+        next(payloads)
+        raise ValueError("mine")
+        yield
+
+    def make():
+        payload = Payload()
+        alive.append(weakref.ref(payload))
+        return payload
+
+    async def payloads():
+        yield make()
+
+    async def ask():
+        try:
+            if is_stream:
+                await anext(executor.predict_stream(payloads()))
+            else:
+                await executor.predict(make())
+        except ValueError:
+            return
+        raise AssertionError
+
+    alive = []
+    executor = await load(predict, predict_stream=predict_stream)
+    gc.disable()  # nothing may need it
+    try:
+        await asyncio.create_task(ask())
+        assert alive[0]() is None
+    finally:
+        gc.enable()
 
 
 async def test_another_method_is_called_by_name_in_the_thread_of_the_model_or_on_the_loop(load):

@@ -6,12 +6,12 @@ import asyncio
 import functools
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping
-from concurrent.futures import Future
 from contextlib import aclosing
 from typing import Any
 
 import attrs
 
+from mlserver_core.executors.calls import Call
 from mlserver_core.executors.interfaces import ModelSource, RunnableModel
 from mlserver_core.settings import ModelSettings
 
@@ -83,22 +83,22 @@ class InlineExecutor:
         result = function(*arguments)
         return await result if inspect.isawaitable(result) else result
 
-    def _start(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """Begins a plain function; what it returns comes with the future."""
-        call: Future[Any] = Future()
-        try:
-            call.set_result(function(*arguments))
-        except BaseException as error:  # noqa: BLE001  # raised where the future is asked
-            call.set_exception(error)
+    def _start(self, function: Callable[..., Any], *arguments: Any) -> Call:
+        """Begins a plain function."""
+        call = Call(asyncio.get_running_loop().create_future(), function, arguments)
+        call.finish(*call.run())
         return call
 
-    async def _result_of(self, call: Future[Any]) -> Any:
+    async def _result_of(self, call: Call) -> Any:
         """What a function returned. If this is cancelled, one that has not begun never does."""
-        return call.result()
+        try:
+            return await call.answer
+        finally:
+            del call  # or else an error holds, by its traceback, what holds it
 
     async def _step_through(self, generator: Generator[Any, Any, Any]) -> AsyncGenerator[Any, None]:
         """The values of a plain generator, each step run where plain functions run."""
-        step: Future[Any] | None = None
+        step: Call | None = None
         try:
             while True:
                 step = self._start(next, generator, _END)
@@ -108,11 +108,12 @@ class InlineExecutor:
                 yield value
         finally:
             await asyncio.shield(asyncio.ensure_future(self._finish(generator, step)))
+            del step  # or else an error holds, by its traceback, what holds it
 
-    async def _finish(self, generator: Generator[Any, Any, Any], step: Future[Any] | None) -> None:
+    async def _finish(self, generator: Generator[Any, Any, Any], step: Call | None) -> None:
         """Closes a generator, once a thread that may still be in it has come out."""
-        if step is not None and not step.done():
-            await asyncio.wait([asyncio.wrap_future(step)])
+        if step is not None:
+            await asyncio.wait([step.end()])
         if inspect.getgeneratorstate(generator) == inspect.GEN_CREATED:
             generator.close()  # which runs none of its code
         else:

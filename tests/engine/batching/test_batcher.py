@@ -204,6 +204,55 @@ async def test_a_model_that_works_on_several_calls_is_busy_when_all_are_taken(be
     assert bench.calls[-1].values == [3, 4]
 
 
+def blocking(calls):
+    """A model that answers without letting the event loop turn, and notes what it was asked."""
+
+    async def answer(request, context):
+        calls.append(values_of(request))
+        return doubled(request)
+
+    return answer
+
+
+async def test_what_comes_while_the_model_blocks_the_event_loop_is_asked_together(bench):
+    calls = []
+    bench = bench(model=blocking(calls))
+    await bench.ask(0)
+    asked = [bench.ask(value) for value in range(1, 5)]
+    assert [values_of(await each) for each in asked] == [[2], [4], [6], [8]]
+    assert [sorted(values) for values in calls] == [[0], [1, 2, 3, 4]]
+
+
+async def test_a_lone_request_after_one_that_blocked_the_event_loop_is_asked_as_it_came(bench):
+    calls = []
+    bench = bench(model=blocking(calls))
+    assert [values_of(await bench.ask(value)) for value in (1, 2)] == [[2], [4]]
+    assert calls == [[1], [2]]
+
+
+@pytest.mark.parametrize("leaving", [0, 1])
+async def test_who_leaves_before_others_have_come_holds_up_nobody(bench, leaving):
+    calls = []
+    bench = bench(model=blocking(calls))
+    await bench.ask(0)
+    asked = [bench.ask(value) for value in range(1, 5)]
+    await asyncio.sleep(0)  # the first waits for others, who have just come
+    asked.pop(leaving).cancel()
+    await asyncio.gather(*asked)
+    asked_of_it = sorted(value for values in calls for value in values)
+    assert asked_of_it == [value for value in range(5) if value != leaving + 1]
+
+
+async def test_a_call_that_lets_the_event_loop_turn_makes_nobody_wait_for_others(bench):
+    bench = bench()
+    (await bench.occupy()).succeed()
+    await settle()
+    for value in (1, 2, 3):
+        bench.ask(value)
+    await settle()
+    assert bench.calls[-1].values == [1]
+
+
 async def test_max_batch_size_counts_rows_and_is_never_passed_r5(bench):
     bench = bench(max_batch_size=8)
     await bench.occupy()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
+from mlserver_core.engine.batching.contexts import merge_contexts
 from mlserver_core.engine.batching.failing import copy_error, is_about_content, smaller_batches
 from mlserver_core.engine.batching.merging import Unsplittable, merge, split
 from mlserver_core.engine.batching.parts import Part, count_rows, to_part
@@ -19,8 +20,7 @@ from mlserver_core.metrics.custom import ModelMetrics
 from mlserver_core.middlewares.interfaces import Infer
 from mlserver_core.settings import ModelSettings
 from mlserver_core.types import InferenceRequest, InferenceResponse, Parameters
-from mlserver_core.types.context import BatchedRequest, RequestContext
-from mlserver_core.types.request_ids import make_request_id
+from mlserver_core.types.context import RequestContext
 
 logger = logging.getLogger("mlserver")
 
@@ -87,6 +87,7 @@ class Batcher:
     _infer: Infer
     _groups: dict[object, Group] = attrs.field(factory=dict, init=False)
     _tasks: set[asyncio.Task[None]] = attrs.field(factory=set, init=False)
+    _has_blocked: bool = attrs.field(default=False, init=False)
     _told: bool = attrs.field(default=False, init=False)
 
     @property
@@ -101,7 +102,7 @@ class Batcher:
             MLServerError: as the model's own answer to this request; DeadlineExceeded where it
                 has waited too long to be asked.
         """
-        alone = self._has_free_slot() or self.must_be_alone(request)
+        alone = self.must_be_alone(request) or await self._may_ask_at_once()
         part = None if alone else to_part(request)
         if part is None or part.rows >= self.settings.max_batch_size:
             self.metrics.observe_batch(waiting=self.waiting + 1, rows=count_rows(request))
@@ -115,12 +116,37 @@ class Batcher:
             raise
         return await self._ask_alone(request, context) if answer is None else answer
 
+    async def _may_ask_at_once(self) -> bool:
+        if not self._has_free_slot():
+            return False
+        if not self._has_blocked:
+            return True
+        # What came while the event loop stood comes in one turn of it, behind this one. It is
+        # asked together with it, and not one after the other.
+        self.running += 1
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            self._release()
+            raise
+        self.running -= 1
+        return not self._groups
+
+    async def _ask(self, request: InferenceRequest, context: RequestContext) -> InferenceResponse:
+        """Asks the model, and notes whether the event loop stood still meanwhile."""
+        turns: list[bool] = []
+        asyncio.get_running_loop().call_soon(turns.append, True)
+        try:
+            return await self._infer(request, context)
+        finally:
+            self._has_blocked = not turns
+
     async def _ask_alone(
         self, request: InferenceRequest, context: RequestContext
     ) -> InferenceResponse:
         """Asks the model in the caller's task, which has a slot already."""
         try:
-            return await self._infer(request, context)
+            return await self._ask(request, context)
         finally:
             self._release()
 
@@ -141,6 +167,7 @@ class Batcher:
             member.timer = loop.call_later(seconds, self._expire, member)
         if group.rows == self.settings.max_batch_size:
             self._dispatch_group(group)
+        self._fill()
         return member
 
     def _dispatch_group(self, group: Group) -> None:
@@ -175,12 +202,12 @@ class Batcher:
 
     async def _ask_together(self, members: Sequence[Member]) -> None:
         parts = [member.part for member in members]
-        context = _merge_contexts(members)
+        context = merge_contexts(members)
         try:
             request = merge(parts, context.request_id)
             request.parameters = request.parameters or Parameters()
             request.parameters.headers = {}
-            response = await self._infer(request, context)
+            response = await self._ask(request, context)
             answers = split(response, parts)
         except Unsplittable as error:
             self._tell_unsplittable(error)
@@ -261,28 +288,8 @@ class Batcher:
 
     def _release(self) -> None:
         self.running -= 1
+        self._fill()
+
+    def _fill(self) -> None:
         while self._groups and self._has_free_slot():
             self._dispatch_group(next(iter(self._groups.values())))
-
-
-def _merge_contexts(members: Sequence[Member]) -> RequestContext:
-    """What requests that are asked together have as theirs; of no one's headers."""
-    batch, row = [], 0
-    for member in members:
-        request, context, rows = member.part.request, member.context, member.part.rows
-        batch.append(
-            BatchedRequest(id=request.id or "", headers=context.headers, rows=(row, row + rows))
-        )
-        row += rows
-    return RequestContext(
-        transport=members[0].context.transport,
-        deadline=_latest([member.context.deadline for member in members]),
-        start_by=_latest([member.context.start_by for member in members]),
-        request_id=make_request_id(),
-        batch=tuple(batch),
-    )
-
-
-def _latest(times: Sequence[float | None]) -> float | None:
-    known = [time for time in times if time is not None]
-    return max(known) if len(known) == len(times) else None

@@ -15,6 +15,7 @@ from mlserver_core.types.tensors import count_elements, to_elements
 #: What a parameter may be made of besides lists and objects; JSON and gRPC have no more.
 _SCALARS = (bool, int, str, bytes, type(None))
 _NULL = frozenset({type(None)})
+_EMPTY = ("object", frozenset[Any]())
 #: Levels of lists and objects in a parameter that is compared with others.
 _DEEPEST = 64
 
@@ -84,14 +85,16 @@ def elements_of(tensor: RequestInput | ResponseOutput) -> Any:
 
 def _key_of(request: InferenceRequest, values: Sequence[Any]) -> Any:
     inputs = tuple(
-        (
-            each.name,
-            each.datatype,
-            tuple(each.shape[1:]),
-            frozenset(map(type, elements)) - _NULL if each.datatype is Datatype.BYTES else None,
-            _canonical_all(each.parameters),
-        )
-        for each, elements in zip(request.inputs, values, strict=True)
+        [  # a list, since a generator costs more
+            (
+                each.name,
+                each.datatype.value,
+                tuple(each.shape[1:]),
+                frozenset(map(type, elements)) - _NULL if each.datatype is Datatype.BYTES else None,
+                _canonical_all(each.parameters),
+            )
+            for each, elements in zip(request.inputs, values, strict=True)
+        ]
     )
     outputs = request.outputs and tuple(
         (each.name, _canonical_all(each.parameters)) for each in request.outputs
@@ -103,7 +106,8 @@ def _canonical_all(parameters: Parameters | None, but: str = "") -> Any:
     if parameters is None:
         return None
     plain = parameters.to_plain()
-    return _canonical({name: value for name, value in plain.items() if name != but})
+    plain.pop(but, None)
+    return _canonical(plain) if plain else _EMPTY
 
 
 def _canonical(value: Any, levels: int = _DEEPEST) -> Any:

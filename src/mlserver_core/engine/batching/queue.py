@@ -35,8 +35,10 @@ class Member:
 
     def limit(self) -> float | None:
         """When it is too late to ask, in the seconds of the context; None for never."""
-        times = (self.context.deadline, self.context.start_by)
-        return min((time for time in times if time is not None), default=None)
+        deadline, start_by = self.context.deadline, self.context.start_by
+        if deadline is None or start_by is None:
+            return start_by if deadline is None else deadline
+        return min(deadline, start_by)
 
     def refuse(self) -> None:
         """Tells the caller that it is too late."""
