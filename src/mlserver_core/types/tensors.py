@@ -190,7 +190,9 @@ def _convert(
     if datatype in FLOATS:
         with np.errstate(over="ignore"):
             made = array.astype(dtype)
-        return made, flat[(np.isinf(made) & np.isfinite(array)).reshape(-1)]
+        infinite = np.isinf(made)
+        misfits = flat[(infinite & np.isfinite(array)).reshape(-1)] if infinite.any() else flat[:0]
+        return made, misfits
     misfits = _not_integers(flat, dtype)
     return (array, misfits) if misfits.size else (array.astype(dtype), misfits)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,6 +11,7 @@ import orjson
 from mlserver_core.errors import InvalidRequest, RuntimeFailed
 from mlserver_core.types import InferenceRequest, InferenceResponse, ResponseOutput
 from mlserver_core.types.converter import structure
+from mlserver_core.wire import json_arrays
 
 T = TypeVar("T")
 #: What a body may come as.
@@ -32,7 +33,8 @@ def decode_request(body: Body, headers: Mapping[str, str]) -> InferenceRequest:
     Raises:
         InvalidRequest: no JSON, or not an inference request; says where.
     """
-    return decode(body, headers, InferenceRequest)
+    _check_content_type(headers.get("content-type", ""))
+    return structure(_load(body, json_arrays.loads), InferenceRequest)
 
 
 def decode(body: Body, headers: Mapping[str, str], cls: type[T]) -> T:
@@ -51,8 +53,12 @@ def decode_plain(body: Body, headers: Mapping[str, str]) -> Any:
         InvalidRequest: another content type, or no JSON.
     """
     _check_content_type(headers.get("content-type", ""))
+    return _load(body, orjson.loads)
+
+
+def _load(body: Body, loads: Callable[[Any], Any]) -> Any:
     try:
-        return orjson.loads(body) if body else {}
+        return loads(body) if body else {}
     except orjson.JSONDecodeError as error:
         raise InvalidRequest(f"the request body is not valid JSON: {error}") from None
 
