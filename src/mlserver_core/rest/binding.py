@@ -187,7 +187,7 @@ async def _read(parameter: Parameter, request: web.Request) -> Any:
     if not body and parameter.default is not _EMPTY:
         return parameter.default
     if parameter.hint is bytes:
-        return body
+        return bytes(body)
     if parameter.hint is str:
         return _to_text(parameter, body) if body else parameter.absent()
     headers = read_headers(request)
@@ -200,7 +200,7 @@ async def _read(parameter: Parameter, request: web.Request) -> Any:
         raise InvalidRequest(f"parameter {parameter.name!r}: {error}") from None
 
 
-def _to_text(parameter: Parameter, body: bytes) -> str:
+def _to_text(parameter: Parameter, body: bytearray) -> str:
     try:
         return body.decode()
     except UnicodeDecodeError as error:
@@ -209,7 +209,7 @@ def _to_text(parameter: Parameter, body: bytes) -> str:
         ) from None
 
 
-def _to_inference(body: bytes, headers: Mapping[str, str]) -> InferenceRequest:
+def _to_inference(body: bytearray, headers: Mapping[str, str]) -> InferenceRequest:
     """An inference request with arrays for tensors, as ``predict`` gets it."""
     inference, _ = decode_request(body, headers)
     for tensor in inference.inputs:

@@ -6,14 +6,17 @@ from aiohttp import hdrs, web
 
 from mlserver_core.errors import MLServerError, TooLarge
 from mlserver_core.rest.keys import BODY, ENGINE, MATCHED, READING
+from mlserver_core.wire.binary import LENGTH_HEADER
 
 #: What aiohttp decompresses, a bounded piece at a time.
 _ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
 #: How many pieces are kept apart; a body in small ones would take many times its size.
 _MOST_PIECES = 1024
+#: Bytes; what the elements of every datatype can be read at.
+_ALIGNMENT = 16
 
 
-async def read_body(request: web.Request) -> bytes:
+async def read_body(request: web.Request) -> bytearray:
     """The whole body, decompressed. No more than ``max_body_size`` of its model is ever held,
     and twice that while its pieces are joined.
 
@@ -23,7 +26,7 @@ async def read_body(request: web.Request) -> bytes:
         TooLarge: it is larger than ``max_body_size``.
         MLServerError: 415, its content coding is not read here.
     """
-    read: bytes | None = request.get(BODY)
+    read: bytearray | None = request.get(BODY)
     if read is not None:
         return read
     encoding = request.headers.get(hdrs.CONTENT_ENCODING, "").strip().lower()
@@ -47,7 +50,17 @@ async def read_body(request: web.Request) -> bytes:
                 pieces = [b"".join(pieces)]
     if too_large:
         raise TooLarge(too_large_text(limit))
-    return b"".join(pieces)
+    return _join(pieces, request.headers.get(LENGTH_HEADER, ""))
+
+
+def _join(pieces: list[bytes], length: str) -> bytearray:
+    """The body, in memory where binary tensors behind a JSON part of this length are aligned, so
+    that an array may use them where they are.
+    """
+    padding = -int(length) % _ALIGNMENT if length.isdecimal() and len(length) < 20 else 0
+    body = bytearray().join([bytes(padding), *pieces])
+    del body[:padding]  # moves nothing: a bytearray keeps where it begins
+    return body
 
 
 def body_limit(request: web.Request) -> int:

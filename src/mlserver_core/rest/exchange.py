@@ -50,7 +50,7 @@ async def _to_call(request: web.Request, variables: Mapping[str, str]) -> HttpCa
         method=request.method,
         url=request.raw_path,
         headers=tuple(request.headers.items()),
-        body=await read_body(request),
+        body=bytes(await read_body(request)),
         variables=variables,
         remote=request.remote,
     )

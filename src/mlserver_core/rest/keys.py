@@ -12,6 +12,6 @@ ENGINE = web.AppKey("engine", InferenceEngine)
 #: The custom handler that answers a request.
 MATCHED = web.RequestKey("matched", Route)
 #: The body, where it has been read already.
-BODY = web.RequestKey("body", bytes)
+BODY = web.RequestKey("body", bytearray)
 #: The bodies that are being read.
 READING = web.AppKey("reading", InFlight)

@@ -78,7 +78,7 @@ def make_request(call: HttpCall, writer: AbstractStreamWriter, app: web.Applicat
         client_max_size=0,
         remote=call.remote,
     )
-    request[BODY] = bytes(call.body)
+    request[BODY] = bytearray(call.body)
     # No route of the server fits, as is so for a custom handler in the server's process.
     match = MatchInfoError(web.HTTPNotFound())
     match.add_app(app)
