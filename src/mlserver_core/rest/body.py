@@ -42,7 +42,8 @@ async def read_body(request: web.Request) -> bytearray:
     pieces: list[bytes] = []
     size, too_large = 0, (request.content_length or 0) > limit
     with request.app[READING]:
-        while not too_large and (piece := await request.content.readany()):
+        while not too_large and not request.content.at_eof():
+            piece, _ = await request.content.readchunk()  # readany() joins what it has
             pieces.append(piece)
             size += len(piece)
             too_large = size > limit
