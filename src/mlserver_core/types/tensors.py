@@ -121,7 +121,9 @@ def _parse(name: str, datatype: Datatype, data: Any) -> np.ndarray:
         raise InvalidRequest(f"tensor {name!r}: expected a list of values, got {_kind(data)}")
     leaves = flatten(name, data)
     allowed = _ALLOWED[datatype]
-    kinds = {_plain_kind(kind) for kind in set(map(type, leaves))}
+    kinds = set(map(type, leaves))
+    if not kinds <= allowed:
+        kinds = set(map(_plain_kind, kinds))
     if not kinds <= allowed:
         index = next(i for i, leaf in enumerate(leaves) if _plain_kind(type(leaf)) not in allowed)
         raise InvalidRequest(
@@ -191,8 +193,9 @@ def _convert(
         with np.errstate(over="ignore"):
             made = array.astype(dtype)
         infinite = np.isinf(made)
-        misfits = flat[(infinite & np.isfinite(array)).reshape(-1)] if infinite.any() else flat[:0]
-        return made, misfits
+        if not np.count_nonzero(infinite):
+            return made, flat[:0]
+        return made, flat[(infinite & np.isfinite(array)).reshape(-1)]
     misfits = _not_integers(flat, dtype)
     return (array, misfits) if misfits.size else (array.astype(dtype), misfits)
 

@@ -50,7 +50,7 @@ def loads(body: bytes | bytearray) -> Any:
     Raises:
         orjson.JSONDecodeError: no JSON.
     """
-    spans = list(_find_arrays(body))
+    spans = list(_find_arrays(body)) if len(body) > LARGE else []
     if spans:
         try:
             return _load_apart(body, spans)
