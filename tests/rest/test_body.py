@@ -143,6 +143,54 @@ def differing(serve, model_folder, tmp_path):
     return serve(tmp_path, "--set", "max_body_size=1000")
 
 
+OWNER = """
+import numpy as np
+from mlserver_core import MLModel
+from mlserver_core.codecs import NumpyCodec
+from mlserver_core.types import InferenceResponse
+
+class Owner(MLModel):
+    async def predict(self, payload):
+        array = payload.inputs[0].data.root
+        facts = [array.flags.owndata, array.flags.aligned, array.flags.writeable]
+        output = NumpyCodec.encode_output("y", np.array(facts, np.int8))
+        return InferenceResponse(model_name=self.name, outputs=[output])
+"""
+
+
+def test_large_binary_tensor_is_not_copied_out_of_the_body_however_long_its_json_is(
+    serve, model_folder, tmp_path, call
+):
+    model_folder("owner", OWNER, implementation="models.Owner")
+    server = serve(tmp_path)
+    parameters = {"binary_data_size": 80_000}
+    tensor = {"name": "x", "shape": [10_000], "datatype": "FP64", "parameters": parameters}
+    for more in range(16):
+        text = json.dumps({"inputs": [tensor]}).encode() + b" " * more
+        status, _, body = call(
+            server,
+            "POST",
+            "/v2/models/owner/infer",
+            text + bytes(80_000),
+            {"Inference-Header-Content-Length": str(len(text))},
+        )
+        assert status == 200
+        assert json.loads(body)["outputs"][0]["data"] == [0, 1, 1]
+
+
+@pytest.mark.parametrize("length", ["", "-1", "a", "1" * 30, "\u0663"])
+def test_header_that_is_no_length_is_a_400(shared_server, call, length):
+    headers = {"Inference-Header-Content-Length": length.encode().decode("latin-1")}
+    assert call(shared_server, "POST", INFER, BODY, headers)[0] == 400
+
+
+def test_body_in_many_small_pieces_is_read(shared_server, call):
+    pieces = [BODY[:-1], *[b" "] * 50_000, b"}"]
+    status, _, body = call(shared_server, "POST", INFER, iter(pieces))
+    assert status == 200
+    assert json.loads(body)["outputs"][0]["data"] == [1, 2]
+
+
 def padded(size):
     """An inference request of that many bytes."""
     return BODY[:-1] + b" " * (size - len(BODY)) + b"}"

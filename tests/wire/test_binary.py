@@ -96,12 +96,30 @@ def test_tensor_in_json_may_stand_between_binary_ones():
     assert [list(tensor.data) for tensor in request.inputs] == [[1, 2], [1, 2], [3, 4]]
 
 
-def test_numbers_are_copied_out_of_the_body():
-    content, headers = body({"inputs": [head()]}, bytes(8))
-    content = bytearray(content)
+def aligned(content, length):
+    """A writable body whose buffers begin where numbers of any datatype may."""
+    padding = -length % 16
+    made = bytearray(padding) + content
+    del made[:padding]
+    return made
+
+
+def test_large_tensor_is_the_memory_of_a_body_that_may_be_written():
+    content, headers = body({"inputs": [head(shape=[200], size=800)]}, bytes(800))
+    length = int(headers["inference-header-content-length"])
+    content = aligned(content, length)
+    request, _ = decode_request(content, headers)
+    content[length:] = np.ones(200, "<f4").tobytes()
+    assert list(request.inputs[0].data) == [1] * 200
+
+
+def test_small_tensor_is_a_copy_that_keeps_no_body():
+    inputs = [head("large", shape=[200], size=800), head("small")]
+    content, headers = body({"inputs": inputs}, bytes(808))
+    content = aligned(content, int(headers["inference-header-content-length"]))
     request, _ = decode_request(content, headers)
     content[-8:] = b"\xff" * 8
-    assert list(request.inputs[0].data) == [0, 0]
+    assert list(request.inputs[1].data) == [0, 0]
 
 
 def test_body_without_the_header_is_json():

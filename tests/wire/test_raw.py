@@ -50,6 +50,24 @@ def test_numbers_are_read_into_a_flat_writable_array(datatype, shape, raw, value
     assert made.flags.writeable
 
 
+@pytest.mark.parametrize("datatype", [each for each in D if each is not D.BYTES])
+@pytest.mark.parametrize("start", [16, 17], ids=["aligned", "one off"])
+@pytest.mark.parametrize("kind", [bytes, bytearray])
+def test_numbers_may_be_changed_wherever_they_come_from(datatype, start, kind):
+    raw = memoryview(kind(start + 16))[start:]
+    made = decode_raw("x", datatype, [16 // to_dtype(datatype).itemsize], raw)
+    made[:] = 1
+    assert made.flags.aligned
+    assert made.all()
+
+
+def test_numbers_stay_where_they_are_if_they_may_be_changed_there():
+    body = bytearray(16 + 16)
+    for start, stay in ((16, True), (8, True), (15, False)):
+        made = decode_raw("x", D.FP64, [1], memoryview(body)[start : start + 8])
+        assert np.shares_memory(made, np.frombuffer(body, np.uint8)) is stay
+
+
 def test_bytes_are_split_by_their_lengths():
     assert decode_raw("x", D.BYTES, [3, 1], b"\1\0\0\0a\0\0\0\0\2\0\0\0bc") == [b"a", b"", b"bc"]
     assert decode_raw("x", D.BYTES, [0], b"") == []

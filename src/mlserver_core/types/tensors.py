@@ -149,7 +149,9 @@ def _parse(name: str, datatype: Datatype, data: Any) -> np.ndarray:
         raise InvalidRequest(f"tensor {name!r}: expected a list of values, got {_kind(data)}")
     leaves = flatten(name, data)
     allowed = _ALLOWED[datatype]
-    kinds = {_plain_kind(kind) for kind in set(map(type, leaves))}
+    kinds = set(map(type, leaves))
+    if not kinds <= allowed:
+        kinds = set(map(_plain_kind, kinds))
     if not kinds <= allowed:
         index = next(i for i, leaf in enumerate(leaves) if _plain_kind(type(leaf)) not in allowed)
         raise InvalidRequest(
@@ -218,7 +220,10 @@ def _convert(
     if datatype in FLOATS:
         with np.errstate(over="ignore"):
             made = array.astype(dtype)
-        return made, flat[(np.isinf(made) & np.isfinite(array)).reshape(-1)]
+        infinite = np.isinf(made)
+        if not np.count_nonzero(infinite):
+            return made, flat[:0]
+        return made, flat[(infinite & np.isfinite(array)).reshape(-1)]
     misfits = _not_integers(flat, dtype)
     return (array, misfits) if misfits.size else (array.astype(dtype), misfits)
 

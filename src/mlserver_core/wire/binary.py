@@ -131,6 +131,8 @@ def _decode_mixed(body: memoryview, headers: Mapping[str, str]) -> InferenceRequ
     for tensor, size in zip(request.inputs, sizes, strict=True):
         if size is not None:
             buffer = body[length : length + size]
+            if 2 * size < len(body):  # a small array that is kept would keep the whole body
+                buffer = buffer.toreadonly()
             tensor.data.root = decode_raw(tensor.name, tensor.datatype, tensor.shape, buffer)
             length += size
     return request

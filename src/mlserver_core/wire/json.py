@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,6 +12,7 @@ from mlserver_core.errors import InvalidRequest, RuntimeFailed
 from mlserver_core.types import InferenceRequest, InferenceResponse, ResponseOutput
 from mlserver_core.types.converter import structure
 from mlserver_core.types.plain_requests import to_plain_request
+from mlserver_core.wire import json_arrays
 
 T = TypeVar("T")
 #: What a body may come as.
@@ -33,7 +34,8 @@ def decode_request(body: Body, headers: Mapping[str, str]) -> InferenceRequest:
     Raises:
         InvalidRequest: no JSON, or not an inference request; says where.
     """
-    plain = decode_plain(body, headers)
+    _check_content_type(headers.get("content-type", ""))
+    plain = _load(body, json_arrays.loads)
     return to_plain_request(plain) or structure(plain, InferenceRequest)
 
 
@@ -53,8 +55,12 @@ def decode_plain(body: Body, headers: Mapping[str, str]) -> Any:
         InvalidRequest: another content type, or no JSON.
     """
     _check_content_type(headers.get("content-type", ""))
+    return _load(body, orjson.loads)
+
+
+def _load(body: Body, loads: Callable[[Any], Any]) -> Any:
     try:
-        return orjson.loads(body) if body else {}
+        return loads(body) if body else {}
     except orjson.JSONDecodeError as error:
         raise InvalidRequest(f"the request body is not valid JSON: {error}") from None
 

@@ -49,7 +49,8 @@ def decode_raw(name: str, datatype: Datatype, shape: Sequence[int], raw: Buffer)
         raw: the buffer.
 
     Returns:
-        A flat array, writable; for BYTES a list of ``bytes``.
+        A flat array, writable; for BYTES a list of ``bytes``. Where the buffer is writable and
+        its elements are aligned, the array is the buffer's own memory.
 
     Raises:
         InvalidRequest: the buffer's size is not what shape and datatype say.
@@ -73,7 +74,9 @@ def decode_raw(name: str, datatype: Datatype, shape: Sequence[int], raw: Buffer)
         )
     if datatype is Datatype.BOOL:
         return np.frombuffer(raw, np.uint8) != 0
-    return np.frombuffer(raw, dtype.newbyteorder("<")).astype(dtype)  # a copy: writable
+    values = np.frombuffer(raw, dtype.newbyteorder("<"))
+    in_place = values.flags.writeable and values.flags.aligned
+    return values.astype(dtype, copy=not in_place)
 
 
 def _split_bytes(name: str, raw: Buffer) -> Iterator[bytes]:

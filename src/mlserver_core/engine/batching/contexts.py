@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 
 from mlserver_core.engine.batching.queue import Member
+from mlserver_core.types.request_ids import make_request_id
 from mlserver_core.types.context import BatchedRequest, RequestContext
 
 
@@ -22,7 +22,7 @@ def merge_contexts(members: Sequence[Member]) -> RequestContext:
         transport=members[0].context.transport,
         deadline=_latest([member.context.deadline for member in members]),
         start_by=_latest([member.context.start_by for member in members]),
-        request_id=str(uuid.uuid4()),
+        request_id=make_request_id(),
         batch=tuple(batch),
     )
 
