@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import cast
+from functools import partial
+from typing import Any, cast
 
-from grpclib.protocol import Connection, EventsProcessor, H2Protocol, _set_nodelay
+from grpclib.protocol import Connection, EventsProcessor, H2Protocol, Stream, _set_nodelay
 from h2.connection import H2Connection
 from h2.events import DataReceived, Event
 from h2.settings import SettingCodes, Settings
 
+from mlserver_core.grpc.frames import read_frames
 from mlserver_core.grpc.handling import MOST_CALLS
+from mlserver_core.grpc.received import Received
 
 #: Bytes of one call that may wait to be read. A model that is slow with its stream holds its
 #: client up after so many.
@@ -38,8 +41,21 @@ class _Settings(Settings):
         self[SettingCodes.MAX_CONCURRENT_STREAMS] = value
 
 
+class _Stream(Stream):
+    """Keeps what comes in a buffer of ours."""
+
+    def init_stream(self, stream_id: int, connection: Connection) -> None:
+        super().init_stream(stream_id, connection)
+        self.buffer = Received(partial(connection.ack, stream_id))  # type: ignore[assignment]
+
+
 class _Connection(Connection):
     """Tells the client why it is closed; grpclib leaves h2's last frame unsent."""
+
+    def create_stream(self, *, stream_id: int | None = None, wrapper: Any = None) -> Stream:
+        return _Stream(
+            self, self._connection, self._transport, stream_id=stream_id, wrapper=wrapper
+        )
 
     def close(self) -> None:
         if not self.is_closing():
@@ -80,6 +96,7 @@ class GrpcConnection(H2Protocol):
         )
         made.max_inbound_frame_size = _LARGEST_FRAME
         made.decoder.max_header_list_size = _LARGEST_HEADERS
+        read_frames(made)
         made.initiate_connection()
         made.increment_flow_control_window(_CONNECTION_WINDOW - made.inbound_flow_control_window)
         self.connection = _Connection(

@@ -46,7 +46,7 @@ def decode_raw(name: str, datatype: Datatype, shape: Sequence[int], raw: Buffer)
         name: the tensor's name, for the error.
         datatype: of each element.
         shape: the size of each dimension.
-        raw: the buffer.
+        raw: the buffer. A writable one becomes the array's memory, where it is aligned.
 
     Returns:
         A flat array, writable; for BYTES a list of ``bytes``.
@@ -73,7 +73,9 @@ def decode_raw(name: str, datatype: Datatype, shape: Sequence[int], raw: Buffer)
         )
     if datatype is Datatype.BOOL:
         return np.frombuffer(raw, np.uint8) != 0
-    return np.frombuffer(raw, dtype.newbyteorder("<")).astype(dtype)  # a copy: writable
+    values = np.frombuffer(raw, dtype.newbyteorder("<"))
+    ours = values.flags.writeable and values.flags.aligned
+    return values.astype(dtype, copy=not ours)
 
 
 def _split_bytes(name: str, raw: Buffer) -> Iterator[bytes]:
