@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from functools import partial
 from typing import Any, cast
 
 from grpclib.protocol import Connection, EventsProcessor, H2Protocol, Stream, _set_nodelay
 from h2.connection import H2Connection
 from h2.events import DataReceived, Event
+from h2.exceptions import StreamClosedError
 from h2.settings import SettingCodes, Settings
 
 from mlserver_core.grpc.frames import read_frames
 from mlserver_core.grpc.handling import MOST_CALLS
+from mlserver_core.grpc.header_blocks import remember_blocks
 from mlserver_core.grpc.received import Received
+
+Headers = list[tuple[str, str]]
 
 #: Bytes of one call that may wait to be read. A model that is slow with its stream holds its
 #: client up after so many.
@@ -41,19 +46,42 @@ class _Settings(Settings):
         self[SettingCodes.MAX_CONCURRENT_STREAMS] = value
 
 
-class _Stream(Stream):
-    """Keeps what comes in a buffer of ours."""
+class CallStream(Stream):
+    """grpclib's stream with a buffer of ours, and with answers in one piece."""
 
     def init_stream(self, stream_id: int, connection: Connection) -> None:
-        super().init_stream(stream_id, connection)
+        """As grpclib does it, which has no place to pass a buffer."""
+        self.id = stream_id
         self.buffer = Received(partial(connection.ack, stream_id))  # type: ignore[assignment]
+        connection.streams_started += 1
+        self.created = connection.last_stream_created = time.monotonic()
+
+    def send_answer(self, headers: Headers, data: bytes, trailers: Headers) -> bool:
+        """Sends all of an answer with one write; False where that has to wait for the client."""
+        made, stream_id = self._h2_connection, cast("int", self.id)
+        if not self.connection.write_ready.is_set():
+            return False
+        if stream_id not in made.streams:  # h2 would begin a new one
+            raise StreamClosedError(stream_id)
+        room = min(made.local_flow_control_window(stream_id), made.max_outbound_frame_size)
+        if len(data) > room:
+            return False
+        made.send_headers(stream_id, headers)
+        made.send_data(stream_id, data)
+        made.send_headers(stream_id, trailers, end_stream=True)
+        self._transport.write(made.data_to_send())
+        self.data_sent += len(data)
+        self.connection.data_sent += len(data)
+        self.connection.headers_send_process()
+        self.connection.data_send_process()
+        return True
 
 
 class _Connection(Connection):
     """Tells the client why it is closed; grpclib leaves h2's last frame unsent."""
 
     def create_stream(self, *, stream_id: int | None = None, wrapper: Any = None) -> Stream:
-        return _Stream(
+        return CallStream(
             self, self._connection, self._transport, stream_id=stream_id, wrapper=wrapper
         )
 
@@ -97,6 +125,7 @@ class GrpcConnection(H2Protocol):
         made.max_inbound_frame_size = _LARGEST_FRAME
         made.decoder.max_header_list_size = _LARGEST_HEADERS
         read_frames(made)
+        remember_blocks(made, _LARGEST_HEADERS)
         made.initiate_connection()
         made.increment_flow_control_window(_CONNECTION_WINDOW - made.inbound_flow_control_window)
         self.connection = _Connection(
