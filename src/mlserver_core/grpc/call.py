@@ -30,6 +30,8 @@ _PLAIN_HEADERS = ((":status", "200"), ("content-type", "application/grpc+proto")
 _ACCEPTED = ("grpc-accept-encoding", ACCEPTED)
 _OK = ("grpc-status", str(Status.OK.value))
 
+#: Seconds within which a call is answered that may wait for others which came with it.
+_SHORT = 0.001
 #: Seconds that a client has to end its side of a call that is answered. grpclib's client loses
 #: the answers when it is reset before.
 _PATIENCE = 3.0
@@ -41,6 +43,7 @@ class Call(Stream[Any, Any]):
     Attributes:
         expires: when the caller no longer waits, as ``time.monotonic()`` tells it; None for never.
         trailers: metadata that goes out with the status, whatever that is; encoded.
+        begun: when its task began.
         work: what is held until the trailers are written, such as a place among what is in flight.
         ended: why the server gave the call up; None while it has not.
         received_bytes: of the last message, decompressed.
@@ -57,6 +60,7 @@ class Call(Stream[Any, Any]):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self.begun = time.monotonic()
         self.work = ExitStack()
         self.on_received: Callable[[], object] | None = None
         self.on_sent: Callable[[], object] | None = None
@@ -147,7 +151,8 @@ class Call(Stream[Any, Any]):
         body = await self._encode(message)
         self.trailers = trailers
         stream = cast("CallStream", self._stream)
-        if stream.send_answer(self._headers(), body, [_OK, *trailers]):
+        soon = time.monotonic() - self.begun < _SHORT
+        if stream.send_answer(self._headers(), body, [_OK, *trailers], soon=soon):
             self._send_trailing_metadata_done = True
             self._sent()
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from h2.connection import H2Connection
@@ -27,7 +27,7 @@ class BlockEncoder(Encoder):
 
     def __init__(self) -> None:
         super().__init__()
-        self._known: dict[tuple[bytes, bytes], bytes] = {}
+        self._known: dict[Any, bytes] = {}
         self._last: dict[bytes, bytes] = {}
 
     def encode(self, headers: Iterable[Any], huffman: bool = True) -> bytes:  # noqa: FBT001, FBT002  # hpack's
@@ -36,11 +36,12 @@ class BlockEncoder(Encoder):
             self._known.clear()
             return super().encode(headers, huffman)
         known = self._known
-        return b"".join([known.get(header) or self._learn(*header) for header in headers])
+        return b"".join([known.get(header) or self._learn(header) for header in headers])
 
-    def _learn(self, name: bytes, value: bytes) -> bytes:
+    def _learn(self, header: tuple[bytes | str, bytes | str]) -> bytes:
+        name, value = (text if isinstance(text, bytes) else text.encode() for text in header)
         if name in _SECRET:
-            return self.add((name, value), sensitive=True, huffman=True)
+            return self.add((name, value), sensitive=True)
         if self._last.get(name) != value:
             if len(self._last) >= _MOST_NAMES:
                 self._last.clear()
@@ -49,8 +50,8 @@ class BlockEncoder(Encoder):
         found = self.header_table.search(name, value)
         if found is None or found[2] is None:
             self._known.clear()  # what is added gives the others new numbers
-            return self.add((name, value), sensitive=False, huffman=True)
-        block = self._known[name, value] = self._encode_indexed(found[0])
+            return self.add((name, value), sensitive=False)
+        block = self._known[header] = self._encode_indexed(found[0])
         return block
 
 
@@ -78,6 +79,31 @@ class BlockDecoder(Decoder):
 
     def _table(self) -> tuple[int, list[Any]]:
         return self.header_table.maxsize, list(self.header_table.dynamic_entries)
+
+
+class CheckedHeaders:
+    """What h2 makes of the headers of a call once it has checked them, for those it had before."""
+
+    def __init__(self, check: Callable[..., list[Any]]) -> None:
+        """For the calls of one connection.
+
+        Args:
+            check: h2's checks, normalization and decoding.
+        """
+        self._check = check
+        self._known: dict[Any, list[Any]] = {}
+
+    def __call__(self, headers: Iterable[HeaderTuple], flags: Any, encoding: Any) -> list[Any]:
+        """The checked headers; raises h2's ProtocolError."""
+        key = (*headers, flags)
+        known = self._known.get(key)
+        if known is None:
+            known = self._check(headers, flags, encoding)
+            if sum(len(name) + len(value) for name, value in known) <= _LARGEST_BLOCK:
+                if len(self._known) >= _MOST_BLOCKS:
+                    self._known.clear()
+                self._known[key] = known
+        return known
 
 
 def remember_blocks(connection: H2Connection, largest_list: int) -> None:
