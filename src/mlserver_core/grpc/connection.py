@@ -87,6 +87,7 @@ class _CallConnection(Connection):
     """
 
     _waiting = 0
+    _flushes = False
 
     def flush_answers(self, size: int, *, soon: bool) -> None:
         """Writes what there is, at the latest once the tasks that are ready now have run.
@@ -98,13 +99,27 @@ class _CallConnection(Connection):
         self._waiting += size
         if not soon or self._waiting > _MOST_WAITING:
             self.flush()
-        elif self._waiting == size:
-            asyncio.get_running_loop().call_soon(self.flush)
+        else:
+            self._flush_soon()
+
+    def ack(self, stream_id: int, size: int) -> None:
+        if size:
+            self._connection.acknowledge_received_data(size, stream_id)
+            self._flush_soon()  # at once, it would take the answers that wait along
 
     def flush(self) -> None:
         self._waiting = 0
         if hasattr(self, "_transport"):
             super().flush()
+
+    def _flush_soon(self) -> None:
+        if not self._flushes:
+            self._flushes = True
+            asyncio.get_running_loop().call_soon(self._flush_now)
+
+    def _flush_now(self) -> None:
+        self._flushes = False
+        self.flush()
 
     def create_stream(self, *, stream_id: int | None = None, wrapper: Any = None) -> Stream:
         return CallStream(
