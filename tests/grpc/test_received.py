@@ -55,18 +55,18 @@ def test_only_what_a_reader_wants_makes_room_for_more():
         room = []
         received = Received(room.append)
         for _ in range(3):
-            received.add(bytes(10), 12)  # two of padding
+            received.add(bytes(1000), 1002)  # two of padding
         assert room == []
-        await received.read(5)
-        assert room == [12]
-        assert received.unacked_size() == 24
-        await received.read(5)
-        assert room == [12]
-        reader = asyncio.create_task(received.read(25))
+        await received.read(500)
+        assert room == [1002]
+        assert received.unacked_size() == 2004
+        await received.read(500)
+        assert room == [1002]
+        reader = asyncio.create_task(received.read(2005))
         await asyncio.sleep(0)
-        assert room == [12, 24]
+        assert room == [1002, 2004]
         received.add(bytes(4), 4)  # not enough, but what is more has to have room
-        assert room == [12, 24, 4]
+        assert room == [1002, 2004, 4]
         received.add(bytes(1), 1)
         await reader
         assert received.unacked_size() == 0
@@ -102,3 +102,21 @@ def test_numbers_at_the_end_of_a_large_message_are_aligned_and_writable(size):
     flags = np.frombuffer(message[size % 8 :], np.float64).flags
     assert flags.aligned
     assert flags.writeable
+
+
+def test_tiny_pieces_take_no_objects_of_their_own():
+    async def read():
+        received = Received(lambda size: None)
+        for number in range(100_000):
+            received.add(bytes([number % 251]), 1)
+        assert len(received._kept) <= 2
+        assert received.unacked_size() == 100_000
+        first = await received.read(10)
+        reader = asyncio.create_task(received.read(150_000 - 10))
+        await asyncio.sleep(0)
+        for number in range(100_000, 150_000):
+            received.add(bytes([number % 251]), 1)
+            assert len(received._pieces) <= 4
+        return first + bytes(await reader)
+
+    assert asyncio.run(read()) == bytes(number % 251 for number in range(150_000))

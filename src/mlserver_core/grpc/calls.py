@@ -88,10 +88,13 @@ def to_metadata(headers: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Headers as trailing metadata, encoded; what gRPC cannot carry is left out."""
     metadata = []
     for name, given in sendable(headers).items():
-        key, value = name.lower(), given.strip()
-        if value and _is_metadata(key):
-            binary = key.endswith("-bin")
-            metadata.append((key, encode_bin_value(value.encode()).decode() if binary else value))
+        key = name.lower()
+        if not _is_metadata(key):
+            continue
+        if key.endswith("-bin"):
+            metadata.append((key, encode_bin_value(given.encode()).decode()))
+        elif value := given.strip():  # HTTP/2 has no spaces around a value, and gRPC no empty one
+            metadata.append((key, value))
     return metadata
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 from h2.connection import H2Connection
 from h2.frame_buffer import FrameBuffer
 from hyperframe.frame import DataFrame, Frame, HeadersFrame
 
-#: Bytes before the payload of a frame.
-_HEADER = 9
+#: A frame's length, in 16 and 8 bits, its kind, flags and stream.
+PREFIX = struct.Struct(">HBBBL")
+_HEADER = PREFIX.size
 _DATA, _HEADERS = 0, 1
 _END_STREAM, _END_HEADERS = 0x1, 0x4
 _ENDS = frozenset({"END_STREAM"})
@@ -84,9 +86,8 @@ class FrameReader(FrameBuffer):
             view, at = self._view, self._at
             if len(view) - at < _HEADER:
                 self._wait(_HEADER)
-            length = view[at] << 16 | view[at + 1] << 8 | view[at + 2]
-            kind, flags = view[at + 3], view[at + 4]
-            stream = int.from_bytes(view[at + 5 : at + _HEADER], "big") & 0x7FFFFFFF
+            high, low, kind, flags, stream = PREFIX.unpack_from(view, at)
+            length, stream = high << 8 | low, stream & 0x7FFFFFFF
             plain = bool(stream) and not self._headers_buffer
             if length > self.max_frame_size:
                 self._left = self._overlong = length

@@ -5,7 +5,6 @@ They use attributes that h2 does not promise. Where one is missing, h2's own way
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -13,15 +12,15 @@ from h2.config import H2Configuration
 from h2.connection import ConnectionInputs, H2Connection
 from h2.stream import StreamInputs
 
-from mlserver_core.grpc.frames import read_frames
+from mlserver_core.grpc.frames import PREFIX, read_frames
 from mlserver_core.grpc.header_blocks import CheckedHeaders, remember_blocks
 
 Headers = list[tuple[str, str]]
 
-#: A frame's length, in 16 and 8 bits, its kind, flags and stream (RFC 9113, section 4.1).
-_PREFIX = struct.Struct(">HBBBL")
 _DATA, _HEADERS = 0, 1
 _END_STREAM, _END_HEADERS = 0x1, 0x4
+#: New streams until those that are closed are forgotten.
+_FORGET = 64
 #: Bytes that a header has in a block beyond its name and value, at most.
 _OVERHEAD = 16
 
@@ -37,10 +36,20 @@ class ServerConnection(H2Connection):
             largest_headers: bytes that a call's headers may have (RFC 9113, section 6.5.2).
         """
         super().__init__(config=config)
+        self._begun = 0
         self._checked: CheckedHeaders | None = None
         self.decoder.max_header_list_size = largest_headers
         read_frames(self)
         remember_blocks(self, largest_headers)
+
+    @property
+    def open_inbound_streams(self) -> int:
+        """None, as h2 asks at each new stream and counts all of them: CallHandler has the limit.
+
+        Every 64th time it may count, for that is when it forgets the closed ones.
+        """
+        self._begun += 1
+        return 0 if self._begun % _FORGET else super().open_inbound_streams
 
     def _begin_new_stream(self, *arguments: Any, **options: Any) -> Any:
         stream: Any = super()._begin_new_stream(*arguments, **options)
@@ -86,4 +95,4 @@ class ServerConnection(H2Connection):
 
 
 def _prefix(size: int, kind: int, flags: int, stream_id: int) -> bytes:
-    return _PREFIX.pack(size >> 8, size & 0xFF, kind, flags, stream_id)
+    return PREFIX.pack(size >> 8, size & 0xFF, kind, flags, stream_id)

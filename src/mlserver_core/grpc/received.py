@@ -12,6 +12,10 @@ from mlserver_core.errors import InvalidRequest
 #: the last tensor of a message ends with it.
 _LARGE = 2**16
 _ALIGNMENT = 64
+#: Bytes of a piece that is put to the one before it: an object for each would take far more
+#: memory than flow control counts.
+_SMALL = 512
+_Piece = bytes | bytearray | memoryview
 
 
 class Received:
@@ -20,17 +24,6 @@ class Received:
     A piece is acknowledged, which lets the client send more, once a reader wants it.
     """
 
-    __slots__ = (
-        "_acknowledge",
-        "_ended",
-        "_kept",
-        "_pieces",
-        "_ready",
-        "_size",
-        "_waiter",
-        "_want",
-    )
-
     def __init__(self, acknowledge: Callable[[int], None]) -> None:
         """For a call.
 
@@ -38,8 +31,9 @@ class Received:
             acknowledge: is told the bytes, as flow control counts them, that were taken.
         """
         self._acknowledge = acknowledge
-        self._kept: deque[tuple[bytes | memoryview, int]] = deque()
-        self._pieces: deque[bytes | memoryview] = deque()
+        self._kept: deque[_Piece] = deque()
+        self._room: deque[int] = deque()
+        self._pieces: deque[_Piece] = deque()
         self._size = 0
         self._want = 0
         self._ended = False
@@ -47,7 +41,11 @@ class Received:
 
     def add(self, data: bytes | memoryview, ack_size: int) -> None:
         """Takes the next piece of the call."""
-        self._kept.append((data, ack_size))
+        if _merge(self._kept, data):
+            self._room[-1] += ack_size
+        else:
+            self._kept.append(data)
+            self._room.append(ack_size)
         if self._waiter is not None:
             self._take()
 
@@ -58,7 +56,7 @@ class Received:
 
     def unacked_size(self) -> int:
         """Bytes that no reader wanted, as flow control counts them."""
-        return sum(size for _, size in self._kept)
+        return sum(self._room)
 
     async def read(self, size: int) -> bytes | memoryview:
         """The next ``size`` bytes; none at the end of the call.
@@ -86,10 +84,11 @@ class Received:
         """Takes as many pieces as the reader wants."""
         taken = 0
         while self._size < self._want and self._kept:
-            data, acknowledged = self._kept.popleft()
-            self._pieces.append(data)
+            data = self._kept.popleft()
+            taken += self._room.popleft()
             self._size += len(data)
-            taken += acknowledged
+            if not _merge(self._pieces, data):
+                self._pieces.append(data)
         if self._size >= self._want:
             self._wake()
         if taken:
@@ -113,3 +112,17 @@ class Received:
             return b"".join(pieces)
         before = -size % _ALIGNMENT
         return memoryview(bytearray().join([bytes(before), *pieces]))[before:]
+
+
+def _merge(pieces: deque[_Piece], data: _Piece) -> bool:
+    """Puts small data to the last piece, if that is not large."""
+    if not pieces or len(data) >= _SMALL:
+        return False
+    last = pieces[-1]
+    if isinstance(last, bytearray) and len(last) < _LARGE:
+        last += data
+    elif len(last) < _SMALL:
+        pieces[-1] = bytearray(last) + data
+    else:
+        return False
+    return True
