@@ -7,7 +7,7 @@ import h2.connection
 import h2.events
 import h2.exceptions
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlserver_core.grpc.frames import FrameReader, read_frames
@@ -83,6 +83,7 @@ def started(connection):
     return connection
 
 
+@settings(deadline=None)
 @given(CALLS, st.lists(st.integers(0, 10**6), max_size=40))
 def test_all_that_a_client_may_send_is_heard_as_h2_hears_it(calls, cuts):
     said = client_bytes(calls)
@@ -90,7 +91,8 @@ def test_all_that_a_client_may_send_is_heard_as_h2_hears_it(calls, cuts):
     assert hear(started(ServerConnection(SERVER, 2**16)), said, cuts) == own
 
 
-@given(CALLS, st.integers(0, 10**6), st.binary(min_size=1, max_size=20), st.integers(1, 50))
+@settings(deadline=None)
+@given(CALLS, st.integers(0, 10**6), st.binary(min_size=1, max_size=20), st.integers(5, 50))
 def test_what_h2_refuses_is_refused_at_the_latest_when_its_frame_is_there(
     calls, where, garbage, step
 ):

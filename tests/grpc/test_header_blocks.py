@@ -4,7 +4,7 @@ import h2.config
 import h2.connection
 import hpack
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlserver_core.grpc.header_blocks import (
@@ -26,6 +26,7 @@ BLOCKS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(BLOCKS)
 def test_any_client_reads_what_is_encoded(blocks):
     encoder, decoder = BlockEncoder(), hpack.Decoder(10**6)
@@ -38,6 +39,7 @@ def test_any_client_reads_what_is_encoded(blocks):
         )
 
 
+@settings(deadline=None)
 @given(BLOCKS)
 def test_what_any_client_encodes_is_read(blocks):
     encoder, decoder, own = hpack.Encoder(), BlockDecoder(10**6), hpack.Decoder(10**6)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from google.protobuf.message import DecodeError
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlserver_core.grpc.messages import load_messages
@@ -27,6 +27,7 @@ def request(*buffers):
     return message
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=300) | st.just(b"a" * 20_000), max_size=5), st.booleans())
 def test_what_is_found_is_what_protobuf_finds(buffers, large):
     message = request(*buffers, *([bytes(LARGE)] if large else []))
@@ -36,6 +37,7 @@ def test_what_is_found_is_what_protobuf_finds(buffers, large):
     assert read.message == message
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=40))
 def test_what_is_no_message_is_left_to_protobuf(data):
     found = _find_raw(memoryview(data))
