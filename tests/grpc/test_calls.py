@@ -11,7 +11,8 @@ READY = "/inference.GRPCInferenceService/ModelReady"
     ("headers", "metadata"),
     [
         ({"X-Name": "a"}, [("x-name", "a")]),
-        ({"x-bytes-bin": "a"}, [("x-bytes-bin", b"a")]),
+        ({"x-bytes-bin": "a", "y-bin": ""}, [("x-bytes-bin", "YQ"), ("y-bin", "")]),
+        ({"x": " a b ", "blank": "  "}, [("x", "a b")]),
         ({"empty": "", "tilde~": "a", "te": "x", "grpc-status": "0", "a": "b\nc"}, []),
         ({"x": "Grüße"}, [("x", "Gr%C3%BC%C3%9Fe")]),
     ],

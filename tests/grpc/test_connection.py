@@ -104,3 +104,59 @@ def test_calls_that_are_cancelled_before_they_begin_give_back_what_they_hold(
         client.flush = flush
         client.flush()
     assert client.call(frame(b"\x0a\x04echo"))["grpc-status"] == "0"
+
+
+def test_a_message_in_frames_of_one_byte_is_answered(shared_server, connect, frame):
+    client = connect(shared_server)
+    client.call(frame(b""), LIVE)
+    client.h2.max_outbound_frame_size = 1
+    assert client.call(frame(b"\x0a\x04echo"))["grpc-status"] == "0"
+
+
+def test_an_answer_waits_for_a_client_without_room(shared_server, connect, frame):
+    client = connect(shared_server)
+    client.h2.update_settings({INITIAL_WINDOW_SIZE: 0})
+    client.flush()
+    message = REQUEST(model_name="echo", id="a" * 100).SerializeToString()
+    stream = client.open()
+    client.send(stream, frame(message))
+    other = client.open(LIVE)
+    client.reset(other)  # what is said in return comes after what there is of the answer
+    while not client.headers.get(stream):
+        client.read()
+    assert stream not in client.data
+    for _ in range(20):
+        client.h2.increment_flow_control_window(10, stream)
+        client.flush()
+    assert client.trailers(stream)["grpc-status"] == "0"
+    ((_, reply),) = client.messages(stream)
+    assert b"a" * 100 in reply
+
+
+def test_calls_that_come_in_one_piece_are_all_answered(shared_server, connect, frame):
+    client = connect(shared_server)
+    flush, client.flush = client.flush, lambda: None
+    streams = [client.open() for _ in range(50)]
+    for number, stream in enumerate(streams):
+        message = REQUEST(model_name="echo", id=str(number)).SerializeToString()
+        client.send(stream, frame(message))
+    client.flush = flush
+    client.flush()
+    assert {client.trailers(stream)["grpc-status"] for stream in streams} == {"0"}
+    for number, stream in enumerate(streams):
+        ((_, reply),) = client.messages(stream)
+        assert f"\x1a{chr(len(str(number)))}{number}".encode() in reply
+
+
+def test_a_client_that_vanishes_within_many_messages_leaves_the_server_well(
+    serve, tmp_path, connect, frame
+):
+    server = serve(tmp_path)
+    client = connect(server)
+    client.call(frame(b""), LIVE)
+    for _ in range(500):
+        client.send(client.open(LIVE), frame(bytes(30_000), size=60_000), end=False)
+    client.socket.close()
+    assert connect(server).call(frame(b""), LIVE)["grpc-status"] == "0"
+    assert server.stop() == 0
+    assert "Traceback" not in "\n".join(server.lines)

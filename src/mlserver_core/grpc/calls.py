@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import attrs
 from grpclib.const import Cardinality, Handler
-from grpclib.metadata import encode_metadata
+from grpclib.metadata import encode_bin_value, encode_metadata
 
 from mlserver_core.engine.in_flight import InFlight
 from mlserver_core.errors import InvalidRequest, TooLarge
@@ -45,8 +46,7 @@ class Calls:
                 raise InvalidRequest("the call ended before a message came")
             self.count(call)
             reply, trailers = await answer(message, call)
-            await call.send_message(reply)
-            call.trailers = to_metadata(trailers)
+            await call.answer(reply, to_metadata(trailers))
 
         return Handler(serve, Cardinality.UNARY_UNARY, request_type, reply_type)
 
@@ -84,15 +84,25 @@ def read_headers(call: Call) -> dict[str, str]:
     return headers
 
 
-def to_metadata(headers: Mapping[str, Any]) -> list[tuple[str, str | bytes]]:
-    """Headers as trailing metadata; what gRPC cannot carry is left out."""
-    metadata: list[tuple[str, str | bytes]] = []
-    for name, value in sendable(headers).items():
+def to_metadata(headers: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Headers as trailing metadata, encoded; what gRPC cannot carry is left out."""
+    metadata = []
+    for name, given in sendable(headers).items():
         key = name.lower()
-        item: tuple[str, str | bytes] = (key, value.encode() if key.endswith("-bin") else value)
-        try:
-            encode_metadata([item])
-        except ValueError:  # an empty value, or a name that is only HTTP's
+        if not _is_metadata(key):
             continue
-        metadata.append(item)
+        if key.endswith("-bin"):
+            metadata.append((key, encode_bin_value(given.encode()).decode()))
+        elif value := given.strip():  # HTTP/2 has no spaces around a value, and gRPC no empty one
+            metadata.append((key, value))
     return metadata
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_metadata(name: str) -> bool:
+    """Whether metadata may have a name; some are only HTTP's."""
+    try:
+        encode_metadata([(name, b"" if name.endswith("-bin") else "value")])
+    except ValueError:
+        return False
+    return True

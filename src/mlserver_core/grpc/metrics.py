@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
@@ -110,6 +111,8 @@ def _count(
     started, seconds = metrics.started.labels(*labels), metrics.seconds.labels(*labels)
     received, sent = metrics.received.labels(*labels), metrics.sent.labels(*labels)
 
+    handled = functools.cache(lambda status: metrics.handled.labels(*labels, status.name))
+
     async def counted(call: Call) -> None:
         call.on_received, call.on_sent = received.inc, sent.inc
         started.inc()
@@ -122,7 +125,7 @@ def _count(
             raise
         finally:
             seconds.observe(time.perf_counter() - begun)
-            metrics.handled.labels(*labels, _status(failure, call).name).inc()
+            handled(_status(failure, call)).inc()
 
     return counted
 

@@ -20,6 +20,7 @@ from mlserver_core.types import InferenceResponse, MetadataTensor, Parameters
 from mlserver_core.types.context import RequestContext
 from mlserver_core.wire.parameters import to_choices
 from mlserver_core.wire.protobuf import decode_request, encode_response
+from mlserver_core.wire.request_message import RequestMessage, RequestReader
 
 logger = logging.getLogger("mlserver.grpc")
 
@@ -59,7 +60,7 @@ class InferenceService:
             "ModelMetadata": self.model_metadata,
             **repository,
         }
-        request_type = self.messages.get("inference.ModelInferRequest")
+        request_type = RequestReader(self.messages.get("inference.ModelInferRequest"))
         reply_type = self.messages.get("inference.ModelInferResponse")
         return {
             **self._control_handlers(NAME, control),
@@ -115,11 +116,14 @@ class InferenceService:
         )
         return reply, _NOTHING
 
-    async def model_infer(self, message: Any, call: Call) -> tuple[Any, Mapping[str, Any]]:
+    async def model_infer(
+        self, received: RequestMessage, call: Call
+    ) -> tuple[Any, Mapping[str, Any]]:
         """Inference; raw contents are answered with raw contents."""
+        message = received.message
         limit = self.engine.max_message_size(message.model_name, message.model_version)
         check_size(call, limit, message.model_name)
-        request, raw = decode_request(message)
+        request, raw = decode_request(message, received.raw)
         response = await self.engine.infer(
             message.model_name, message.model_version, request, _context(call)
         )
@@ -131,7 +135,7 @@ class InferenceService:
         Messages are read as the model asks for them and replies wait for the client to take
         them, so each side holds the other up. The last reply's headers become the trailers.
         """
-        message_type = self.messages.get("inference.ModelInferRequest")
+        message_type = RequestReader(self.messages.get("inference.ModelInferRequest"))
         requests = StreamedRequests(call, message_type, self.calls.limit, self.engine)
         first = await requests.begin()
         self.calls.count(call)

@@ -38,13 +38,14 @@ class StreamedRequests:
             InvalidRequest: there is none, or it is no request.
             TooLarge: it is larger than its model takes.
         """
-        message = await self._call.receive(self._message_type, self._limit)
-        if message is None:
+        received = await self._call.receive(self._message_type, self._limit)
+        if received is None:
             raise InvalidRequest("the stream ended before a request came")
+        message = received.message
         self._model = message.model_name
         self._model_limit = self._engine.max_message_size(self._model, message.model_version)
         check_size(self._call, self._model_limit, self._model)
-        self._first, self.raw = decode_request(message)
+        self._first, self.raw = decode_request(message, received.raw)
         return message
 
     def __aiter__(self) -> StreamedRequests:
@@ -54,9 +55,9 @@ class StreamedRequests:
         if self._first is not None:
             request, self._first = self._first, None
             return request
-        message = await self._call.receive(self._message_type, self._limit)
-        if message is None:
+        received = await self._call.receive(self._message_type, self._limit)
+        if received is None:
             raise StopAsyncIteration
         check_size(self._call, self._model_limit, self._model)
-        request, _ = decode_request(message)
+        request, _ = decode_request(received.message, received.raw)
         return request

@@ -6,6 +6,7 @@ bytes of their field, so that no Python object is made per element.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,7 +24,7 @@ from mlserver_core.types import (
 from mlserver_core.types.datatypes import to_dtype
 from mlserver_core.wire.outputs import output_values
 from mlserver_core.wire.parameters import decode_parameters, encode_parameters
-from mlserver_core.wire.raw import decode_raw, encode_raw
+from mlserver_core.wire.raw import Buffer, decode_raw, encode_raw
 
 Tensor = TypeVar("Tensor", RequestInput, ResponseOutput)
 
@@ -57,13 +58,19 @@ _VARINT: dict[str, np.dtype] = {
 }
 
 
-def decode_request(message: Any) -> tuple[InferenceRequest, bool]:
+def decode_request(
+    message: Any, contents: Sequence[Buffer] | None = None
+) -> tuple[InferenceRequest, bool]:
     """A ModelInferRequest as an inference request, and whether its tensors came raw.
+
+    Args:
+        message: the request.
+        contents: its raw contents, where they are no longer in it.
 
     Raises:
         InvalidRequest: names the tensor, what was expected and what came.
     """
-    raw = list(message.raw_input_contents)
+    raw = list(message.raw_input_contents) if contents is None else contents
     if raw and len(raw) != len(message.inputs):
         raise InvalidRequest(
             f"raw_input_contents has {len(raw)} buffers for {len(message.inputs)} inputs; "
@@ -115,7 +122,7 @@ def encode_response(response: InferenceResponse, message: Any, *, raw: bool) -> 
             fill_contents(tensor.contents, FIELDS[output.datatype], values)
 
 
-def decode_tensor(tensor: Any, raw: bytes | None, cls: type[Tensor]) -> Tensor:
+def decode_tensor(tensor: Any, raw: Buffer | None, cls: type[Tensor]) -> Tensor:
     """An input or output tensor of a message.
 
     Args:

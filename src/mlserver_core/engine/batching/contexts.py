@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mlserver_core.engine.batching.queue import Member
-from mlserver_core.types.request_ids import make_request_id
 from mlserver_core.types.context import BatchedRequest, RequestContext
+from mlserver_core.types.request_ids import make_request_id
 
 
 def merge_contexts(members: Sequence[Member]) -> RequestContext:
