@@ -32,6 +32,8 @@ class ThreadsExecutor(InlineExecutor):
 
     _queue: ThreadQueue | None = attrs.field(default=None, init=False)
     _calls: set[Call] = attrs.field(factory=set, init=False)
+    #: Of the model's methods; to look takes longer than a small model does.
+    _async: dict[Any, bool] = attrs.field(factory=dict, init=False)
 
     async def load(self, source: ModelSource) -> Any:
         """Makes the model, whose imports may take long, in its thread and runs its ``load``."""
@@ -63,10 +65,19 @@ class ThreadsExecutor(InlineExecutor):
             self._queue.end()
 
     async def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        if inspect.iscoroutinefunction(function):
+        if self._is_async(function):
             return await function(*arguments)
         result = await self._result_of(self._start(function, *arguments))
         return await result if inspect.isawaitable(result) else result
+
+    def _is_async(self, function: Callable[..., Any]) -> bool:
+        method = getattr(function, "__func__", None)
+        if method is None:
+            return inspect.iscoroutinefunction(function)
+        known = self._async.get(method)
+        if known is None:
+            known = self._async[method] = inspect.iscoroutinefunction(method)
+        return known
 
     def _start(self, function: Callable[..., Any], *arguments: Any) -> Call:
         if self._queue is None:

@@ -145,7 +145,8 @@ class FastPath:
         inference.id = name_request(request, inference.id)
         with self._open_calls:
             response = await self._engine.infer(name, version, inference, context)
-        return to_answer(request_id(request), response, wanted)
+        id = request_id(request) if HEADER in request.headers else inference.id
+        return to_answer(id or "", response, wanted)
 
     def _is_plain(self, answer: Answer) -> bool:
         """Does an answer go out with the usual headers?"""
