@@ -129,90 +129,105 @@ NUMBER_TEXTS = st.one_of(
 GAPS = st.sampled_from(["", "", "", " ", "\n", "\t ", "\r\n  ", "            "])
 
 
+def seldom(draw):
+    """Is this one of the few examples that has something odd here?"""
+    return draw(st.sampled_from([*[False] * 14, True]))
+
+
 @st.composite
 def array_texts(draw, depth=3):
     """JSON arrays of numbers, most of them regular."""
-    if depth and draw(st.integers(0, 3)) == 0:
+    if depth and draw(st.booleans()):
         inner = draw(array_texts(depth=depth - 1))
-        items = [inner] * draw(st.integers(0, 4))
-        if draw(st.integers(0, 4)) == 0:
+        items = [inner] * draw(st.integers(0 if seldom(draw) else 1, 4))
+        if seldom(draw):
             items.append(draw(array_texts(depth=0)))
     else:
-        simple = st.sampled_from(["0", "1", "2.5", "-3", "1e3"])
-        kinds = draw(st.sampled_from([simple, simple, st.one_of(simple, NUMBER_TEXTS)]))
-        items = draw(st.lists(kinds, max_size=12))
+        plain = st.sampled_from(
+            draw(st.sampled_from(["0 1", "0 1 20 300", "0 1 2.5 -3 1e3"])).split()
+        )
+        kinds = st.one_of(plain, NUMBER_TEXTS) if seldom(draw) else plain
+        items = draw(st.lists(kinds, min_size=0 if seldom(draw) else 1, max_size=12))
     gap = draw(GAPS)
     return f"[{gap}{(gap + ',' + gap).join(items)}{gap}]"
 
 
 @st.composite
 def tensor_texts(draw):
-    """Tensors with fields in any order, some of them twice or missing."""
+    """Tensors with fields in any order, now and then one twice, missing or wrong."""
     data = draw(array_texts())
     try:
         shape = list(np.shape(orjson.loads(data)))
     except ValueError:
         shape = [draw(st.integers(0, 5))]
-    if draw(st.booleans()):
-        shape = draw(st.sampled_from([[int(np.prod(shape))], [*shape, 1], [1, *shape], shape]))
-    wrong = st.sampled_from(["2", "[2.0]", "[true]", "[-1]", '["a"]', "[9223372036854775808, 0]"])
-    gap = draw(GAPS)
+    if seldom(draw):
+        shape = draw(st.sampled_from([[int(np.prod(shape))], [*shape, 1], [1, *shape]]))
     fields = [
         ("name", '"x"'),
-        ("shape", str(shape) if draw(st.integers(0, 9)) else draw(wrong)),
-        ("datatype", f'"{draw(st.sampled_from([*NUMBERS, "BYTES", "FP8"]))}"'),
+        ("shape", str(shape)),
+        ("datatype", f'"{draw(st.sampled_from(NUMBERS))}"'),
         ("data", data),
-        ("parameters", draw(st.sampled_from(['{"content_type": "np"}', "{}", "7"]))),
+        ("parameters", '{"content_type": "np"}'),
     ]
-    if draw(st.integers(0, 5)) == 0:
-        other = draw(st.sampled_from(['{"data": [1, 2, 3, 4]}', '"\\"data\\": [1, 2, 3]"', "[7]"]))
-        fields.append((draw(st.sampled_from(["data", "parameters", "more", "shape"])), other))
-    if draw(st.integers(0, 9)) == 0:
+    if seldom(draw):
         fields.pop(draw(st.integers(0, len(fields) - 1)))
+    if seldom(draw):
+        fields.append(draw(st.sampled_from(ODD_FIELDS)))
     order = draw(st.permutations(fields))
+    gap = draw(GAPS)
     return "{" + ",".join(f'{gap}"{name}"{gap}:{gap}{value}' for name, value in order) + gap + "}"
+
+
+ODD_FIELDS = [
+    *[
+        ("shape", each)
+        for each in ("2", "[2.0]", "[true]", "[-1]", '["a"]', "[9223372036854775808]")
+    ],
+    *[("datatype", each) for each in ('"FP8"', '"BYTES"', "7", "null", '["FP32"]')],
+    *[("data", each) for each in ('{"data": [1, 2, 3, 4]}', "[7]", "[1, 2, 3, 4]", "null", "7")],
+    *[("parameters", each) for each in ('{"data": [1, 2, 3, 4]}', "7", '"\\"data\\": [1, 2, 3]"')],
+    *[(name, "[1, 2, 3, 4]") for name in ("more", 'x\\"data', "d\\u0061ta", "datas")],
+]
+ODD_REQUESTS = [
+    '{"id": "x", "inputs": [%s], "parameters": {"data": [1, 2, 3, 4, 5]}}',
+    '{"inputs": [%s], "inputs": [%s]}',
+    '\ufeff{"inputs": [%s]}',
+    '{"id": "\\ud800", "inputs": [%s]}',
+    '{"inputs": [%s]} {}',
+    '{"inputs": {"data": %s}}',
+    "[%s]",
+    "%s",
+]
 
 
 @st.composite
 def bodies(draw):
     """Inference requests, now and then with a few bytes changed."""
     tensors = ", ".join(draw(st.lists(tensor_texts(), min_size=1, max_size=3)))
-    text = draw(
-        st.sampled_from(
-            [
-                '{"inputs": [%s]}',
-                '{"id": "\\ud83d\\ude00", "inputs": [%s], "parameters": {"data": [1, 2, 3, 4, 5]}}',
-                '{"inputs": [%s], "inputs": [%s]}',
-                '\ufeff{"inputs": [%s]}',
-                '{"id": "\\ud800", "inputs": [%s]}',
-                "[%s]",
-            ]
-        )
-    )
+    text = '{"id": "\\ud83d\\ude00", "inputs": [%s], "outputs": [{"name": "data"}]}'
+    text = draw(st.sampled_from(ODD_REQUESTS)) if seldom(draw) else text
     body = bytearray(text.replace("%s", tensors).encode())
-    for _ in range(draw(st.sampled_from([0, 0, 0, 1, 2, 3]))):
+    for _ in range(draw(st.integers(1, 3)) if seldom(draw) else 0):
         at = draw(st.integers(0, len(body) - 1))
-        new = draw(st.sampled_from([*(b"%c" % each for each in b'[]{},:"\\0e.- \xff\x00'), b""]))
+        new = draw(st.sampled_from([b"%c" % each for each in b'[]{},:"\\0e.- \xff\x00']))
         body[at : at + draw(st.integers(0, 2))] = new
-        if not body:
-            return b"{"
     return bytes(body)
 
 
-@settings(max_examples=1000)
+@settings(deadline=None, max_examples=250)
 @given(body=bodies(), piece=st.integers(2, 40))
 def test_what_is_read_is_what_orjson_reads(body, piece):
     assert_same(body, piece=piece)
 
 
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(numbers=st.lists(NUMBER_TEXTS, min_size=1, max_size=6), datatype=st.sampled_from(NUMBERS))
 def test_numbers_are_those_of_orjson_however_they_are_written(numbers, datatype):
     text = '{"inputs": [{"name": "x", "datatype": "%s", "shape": [%d], "data": [%s]}]}'
     assert_same((text % (datatype, len(numbers), ", ".join(numbers))).encode())
 
 
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(
     numbers=st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1),
     datatype=st.sampled_from(sorted(FLOATS)),

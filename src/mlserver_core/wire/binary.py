@@ -61,7 +61,7 @@ def is_raw_only(headers: Mapping[str, str]) -> bool:
 
 
 def decode_request(
-    body: json.Body,
+    body: bytes | bytearray,
     headers: Mapping[str, str],
     inputs: Sequence[MetadataTensor] | None = None,
 ) -> tuple[InferenceRequest, BinaryOutputs]:

@@ -24,7 +24,7 @@ TRANSFER_PARAMETERS = frozenset({"binary_data", "binary_data_size"})
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
 
-def decode_request(body: Body, headers: Mapping[str, str]) -> InferenceRequest:
+def decode_request(body: bytes | bytearray, headers: Mapping[str, str]) -> InferenceRequest:
     """An inference request from a REST body without binary tensors.
 
     Args:
