@@ -8,7 +8,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlserver_core.errors import InvalidRequest, MLServerError, TooLarge, Unsupported
@@ -45,6 +45,7 @@ def run(coroutine):
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
+@settings(deadline=None)  # the larger ones take a thread, which a busy machine starts late
 @given(data=st.binary(max_size=300) | st.binary(max_size=20).map(lambda part: part * 20_000))
 def test_what_is_compressed_comes_back(encoding, data):
     assert run(decompress(encoding, pack(encoding, data), len(data))) == data
