@@ -33,10 +33,7 @@ def main() -> None:
             raise SystemExit(f"{tool} is missing; install it, on Debian: apt-get install wrk")
     plan = QUICK if options.quick else THOROUGH
     asked = [OURS, *(PEERS[name] for name in options.peers.split(",") if name)]
-    peers = [
-        (peer, make_environment(options.environments, peer.environment, peer.requirements))
-        for peer in asked
-    ]
+    peers = [(peer, _python_of(peer, options)) for peer in asked]
     cases = [case for case in CASES if not options.cases or case.name in options.cases]
     measured = {}
     for workers in (False, True):
@@ -67,12 +64,21 @@ def read_options() -> argparse.Namespace:
     )
     parser.add_argument("--output", type=Path, default=HERE / "RESULTS.md")
     parser.add_argument(
+        "--here", action="store_true", help="take our server from the Python that runs this"
+    )
+    parser.add_argument(
         "--environments",
         type=Path,
         default=Path.home() / ".cache" / "mlserver-core-benchmarks",
         help="where the servers' virtual environments are kept",
     )
     return parser.parse_args()
+
+
+def _python_of(peer: Peer, options: argparse.Namespace) -> Path:
+    if options.here and peer.environment == OURS.environment:
+        return Path(sys.executable)
+    return make_environment(options.environments, peer.environment, peer.requirements)
 
 
 def _starting(peers: list[tuple[Peer, Path]]) -> list[tuple[Peer, Path]]:

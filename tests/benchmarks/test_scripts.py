@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -47,3 +48,43 @@ def test_memory_is_looked_at_between_requests_of_every_kind():
 def test_the_wire_is_measured():
     lines = run("wire.py", "--calls", "2")
     assert [line.split(":")[0] for line in lines] == ["1x4 FP32", "4 MB FP32"]
+
+
+@pytest.mark.server
+def test_stages_of_a_request_are_timed():
+    lines = run("stages.py", "--requests", "20")
+    assert lines[0].endswith("from bytes to bytes")
+    assert all(float(line.split()[0]) > 0 for line in lines), lines
+
+
+@pytest.mark.server
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
+def test_servers_are_measured_beside_each_other_into_a_page(tmp_path):
+    page = tmp_path / "RESULTS.md"
+    cases = ("rest 1x4", "grpc 1x4", "binary 1x1000000")
+    run("run.py", "--quick", "--here", "--peers", "bare", "--output", page, "--cases", *cases)
+    text = page.read_text(encoding="utf-8")
+    [row] = [line for line in text.splitlines() if line.startswith("| REST sum 1x4, 16")][:1]
+    cells = [cell.strip() for cell in row.split("|")[1:-1]]
+    assert cells[0] == "REST sum 1x4, 16 connections"
+    assert float(cells[1].replace(",", "")) > 0
+    assert cells[2].endswith(")")
+    assert cells[3] == ">= 4.5 x MLServer; >= 0.65 x bare handler"
+    assert cells[4].split("; ")[0] == "not measured"
+    assert "bare handler: aiohttp" in text
+
+
+@pytest.mark.server
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
+def test_a_server_that_answers_wrongly_is_not_measured(tmp_path):
+    models = ROOT / "benchmarks" / "side_by_side" / "served" / "models.py"
+    wrong = tmp_path / "benchmarks"
+    shutil.copytree(ROOT / "benchmarks", wrong)
+    code = models.read_text(encoding="utf-8").replace("array.sum()]", "array.sum() + 1]")
+    (wrong / "side_by_side" / "served" / "models.py").write_text(code, encoding="utf-8")
+    command = [sys.executable, wrong / "run.py", "--quick", "--here", "--peers", ""]
+    command += ["--cases", "rest 1x4", "--output", tmp_path / "page"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "model sum answered" in done.stderr
+    assert not (tmp_path / "page").exists()
