@@ -175,8 +175,8 @@ class PluginManager:
 
 def installed_plugins() -> Iterator[Candidate]:
     """The plugins of installed distributions: entry points in the group ``mlserver_core``."""
-    # A distribution that is twice on the path counts once: the first is what Python imports. This
-    # tells them apart by the names of their folders: to read what all say of themselves takes longer.
+    # A distribution that is twice on the path counts once: the first is what Python imports. They
+    # are told apart by the names of their folders, since to read what each says of itself is slow.
     for point in metadata.entry_points(group=GROUP):
         if point.dist is not None:
             yield Candidate(
