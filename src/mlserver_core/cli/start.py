@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -102,7 +103,9 @@ def _serve(loaded: Loaded[Settings], plugins: PluginManager, strict: bool) -> in
     async def serve() -> int:
         code = 0
         try:
+            gc.disable()  # this imports the transports, and what is imported is no garbage
             server = MLServer(loaded.value, plugins=plugins, strict=strict)
+            gc.enable()
             server.stop_on_signals()
             await server.start()
         except _ERRORS as error:
