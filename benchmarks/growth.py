@@ -50,7 +50,7 @@ def main() -> None:
     """Measures, or draws."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=[*PARTS], help="some parts")
-    parser.add_argument("--quick", action="store_true", help="two points of each, for a second")
+    parser.add_argument("--quick", action="store_true", help="one point of each, for a second")
     parser.add_argument("--seconds", type=int, default=3, help="of a measurement (%(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="measurements (%(default)s)")
     parser.add_argument("--results", type=Path, default=RESULTS, help="the file (%(default)s)")
@@ -69,7 +69,7 @@ def main() -> None:
     effort = Effort(
         seconds=1 if options.quick else options.seconds,
         rounds=1 if options.quick else options.rounds,
-        points=2 if options.quick else None,
+        points=1 if options.quick else None,
         server_cpu=server_cpu,
         load_cpu=load_cpu,
     )

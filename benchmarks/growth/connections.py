@@ -9,7 +9,7 @@ import attrs
 from growth.load import Effort, json_body, load_rest
 from growth.server import serving
 
-CONNECTIONS = (1, 16, 2, 4, 8, 32, 64, 128, 256)
+CONNECTIONS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 MODELS = {"async def predict": "served.Double", "def predict": "served.Threaded"}
 
 
@@ -18,7 +18,7 @@ def measure(effort: Effort) -> list[dict[str, Any]]:
     rows, body = [], json_body((1, 4))
     for name, implementation in MODELS.items():
         with serving({"m0": {"implementation": implementation}}, cpu=effort.server_cpu) as server:
-            for connections in sorted(effort.pick(CONNECTIONS)):
+            for connections in effort.pick(CONNECTIONS):
                 found = load_rest(server, body, connections, effort)
                 rows.append({"model": name, "connections": connections, **attrs.asdict(found)})
     return rows

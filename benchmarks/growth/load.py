@@ -112,8 +112,11 @@ def load_rest(
         def ask() -> Load:
             start = server.cpu()
             found = json.loads(_run(command, effort).partition("FOUND ")[2].splitlines()[0])
-            if found["failed"]:
-                raise RuntimeError(f"{found['failed']} of {found['requests']} requests failed")
+            if found["failed"] or not found["requests"]:
+                raise RuntimeError(
+                    f"{connections} connections: {found['failed']} requests failed, and "
+                    f"{found['requests']} were answered"
+                )
             return Load(
                 per_second=found["requests"] / found["seconds"],
                 cpu=(server.cpu() - start) / found["requests"],

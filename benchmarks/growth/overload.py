@@ -8,13 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import attrs
-
 from growth.load import Effort, json_body, load_rest
 from growth.server import Server, on_cpu, serving
 
 #: Arrivals, as a part of the capacity that was measured just before.
-PARTS = (0.5, 2.0, 0.75, 1.0, 1.5)
+PARTS = (2.0, 0.5, 0.75, 1.0, 1.25, 1.5)
 #: Requests of 5 ms each that wait or run: the last waits for 80 ms.
 QUEUE = 16
 #: Seconds after which an answer is of no use to its client.
@@ -24,7 +22,7 @@ CLIENT = Path(__file__).with_name("open_loop.py")
 
 
 def measure(effort: Effort) -> list[dict[str, Any]]:
-    """One row for each place of the model and rate of arrivals."""
+    """One row for each place of the model and rate of arrivals, in one run instead of rounds."""
     rows = []
     for name, workers in WORKERS.items():
         model = {"implementation": "served.Burn", "max_queue_size": QUEUE}
@@ -40,7 +38,7 @@ def measure(effort: Effort) -> list[dict[str, Any]]:
 def _arrive(server: Server, rate: float, effort: Effort) -> dict[str, Any]:
     """What a client of its own process found."""
     command = [sys.executable, str(CLIENT), server.infer_url("m0"), "--rate", str(rate)]
-    command += ["--seconds", str(effort.seconds * 2), "--deadline", str(DEADLINE)]
+    command += ["--seconds", str(effort.seconds * effort.rounds), "--deadline", str(DEADLINE)]
     command = on_cpu(command, effort.load_cpu)
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout)
