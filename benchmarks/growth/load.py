@@ -7,7 +7,7 @@ import re
 import statistics
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,6 +21,7 @@ from mlserver_core.wire.json_client import encode_request
 from mlserver_core.wire.protobuf_client import encode_request as fill_message
 
 T = TypeVar("T")
+Point = TypeVar("Point")
 
 SCRIPT = Path(__file__).with_name("closed_loop.lua")
 INFER = "/inference.GRPCInferenceService/ModelInfer"
@@ -108,23 +109,19 @@ def load_rest(
         command = ["wrk", "-t1", f"-c{connections}", f"-d{effort.seconds}s", "--timeout", "60s"]
         command += ["-s", str(SCRIPT), f"http://{server.rest}", "--", file.name, str(models)]
         command += [f"{name}={value}" for name, value in body.headers.items()]
-
-        def ask() -> Load:
-            start = server.cpu()
-            found = json.loads(_run(command, effort).partition("FOUND ")[2].splitlines()[0])
-            if found["failed"] or not found["requests"]:
-                raise RuntimeError(
-                    f"{connections} connections: {found['failed']} requests failed, and "
-                    f"{found['requests']} were answered"
-                )
-            return Load(
-                per_second=found["requests"] / found["seconds"],
-                cpu=(server.cpu() - start) / found["requests"],
-                p50=found["p50"],
-                p99=found["p99"],
-            )
-
-        return _median_of(ask, effort)
+        start = server.cpu()
+        found = json.loads(_run(command, effort).partition("FOUND ")[2].splitlines()[0])
+    if found["failed"] or not found["requests"]:
+        raise RuntimeError(
+            f"{connections} connections: {found['failed']} requests failed, and "
+            f"{found['requests']} were answered"
+        )
+    return Load(
+        per_second=found["requests"] / found["seconds"],
+        cpu=(server.cpu() - start) / found["requests"],
+        p50=found["p50"],
+        p99=found["p99"],
+    )
 
 
 def load_grpc(server: Server, body: Body, connections: int, effort: Effort) -> Load:
@@ -137,17 +134,24 @@ def load_grpc(server: Server, body: Body, connections: int, effort: Effort) -> L
         for name, value in body.headers.items():
             command += ["-H", f"{name}: {value}"]
         command.append(f"http://{server.grpc}{INFER}")
+        start = server.cpu()
+        text = _run(command, effort)
+    rate = re.search(r"finished in \S+, (\S+) req/s", text)
+    counts = re.search(r"(\d+) succeeded, (\d+) failed", text)
+    if rate is None or counts is None or int(counts[2]) or not int(counts[1]):
+        raise RuntimeError(f"requests failed:\n{text}")
+    return Load(per_second=float(rate[1]), cpu=(server.cpu() - start) / int(counts[1]))
 
-        def ask() -> Load:
-            start = server.cpu()
-            text = _run(command, effort)
-            rate = re.search(r"finished in \S+, (\S+) req/s", text)
-            counts = re.search(r"(\d+) succeeded, (\d+) failed", text)
-            if rate is None or counts is None or int(counts[2]) or not int(counts[1]):
-                raise RuntimeError(f"requests failed:\n{text}")
-            return Load(per_second=float(rate[1]), cpu=(server.cpu() - start) / int(counts[1]))
 
-        return _median_of(ask, effort)
+def in_turns(points: Mapping[Point, Callable[[], Load]], rounds: int) -> dict[Point, Load]:
+    """Measures all points, and then all again, so many times: what else the machine does meets
+    all of them. Of each figure the median over the rounds counts.
+    """
+    found: dict[Point, list[Load]] = {point: [] for point in points}
+    for _ in range(rounds):
+        for point, measure in points.items():
+            found[point].append(measure())
+    return {point: _median_of(loads) for point, loads in found.items()}
 
 
 def _run(command: list[str], effort: Effort) -> str:
@@ -163,13 +167,9 @@ def _run(command: list[str], effort: Effort) -> str:
     return done.stdout
 
 
-def _median_of(ask: Callable[[], Load], effort: Effort) -> Load:
-    """Each figure's median over the rounds, so that a round that something else disturbed counts
-    for nothing.
-    """
-    rounds = [attrs.asdict(ask()) for _ in range(effort.rounds)]
+def _median_of(loads: Sequence[Load]) -> Load:
     found = {}
-    for name in rounds[0]:
-        values = [each[name] for each in rounds]
-        found[name] = None if None in values else statistics.median(values)
+    for field in attrs.fields(Load):
+        values = [getattr(load, field.name) for load in loads]
+        found[field.name] = None if None in values else statistics.median(values)
     return Load(**found)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import attrs
 
-from growth.load import Effort, json_body, load_rest
+from growth.load import Effort, in_turns, json_body, load_rest
 from growth.server import serving
 
 MODELS = (1, 10, 100, 1000)
@@ -17,18 +19,16 @@ def measure(effort: Effort) -> list[dict[str, Any]]:
     """One row for each number of models, which are asked with a 1x4 tensor as JSON: all in turn,
     and one alone.
     """
-    rows, body = [], json_body((1, 4))
-    for count in effort.pick(MODELS):
-        models = {f"m{number}": {"implementation": "served.Double"} for number in range(count)}
-        with serving(models, cpu=effort.server_cpu) as server:
-            rows.append(
-                {
-                    "models": count,
-                    "seconds to ready": server.seconds,
-                    "bytes": server.memory(),
-                    "threads": server.threads(),
-                    "one": attrs.asdict(load_rest(server, body, CONNECTIONS, effort)),
-                    "all": attrs.asdict(load_rest(server, body, CONNECTIONS, effort, models=count)),
-                }
-            )
+    rows, points, body = [], {}, json_body((1, 4))
+    with ExitStack() as servers:
+        for count in effort.pick(MODELS):
+            models = {f"m{number}": {"implementation": "served.Double"} for number in range(count)}
+            server = servers.enter_context(serving(models, cpu=effort.server_cpu))
+            ask = partial(load_rest, server, body, CONNECTIONS, effort)
+            points["one", count], points["all", count] = ask, partial(ask, models=count)
+            ready = {"seconds to ready": server.seconds, "bytes": server.memory()}
+            rows.append({"models": count, **ready, "threads": server.threads()})
+        found = in_turns(points, effort.rounds)
+    for row in rows:
+        row |= {way: attrs.asdict(found[way, row["models"]]) for way in ("one", "all")}
     return rows

@@ -8,30 +8,35 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from growth.load import Effort, json_body, load_rest
+from growth.load import Effort
 from growth.server import Server, on_cpu, serving
 
-#: Arrivals, as a part of the capacity that was measured just before.
-PARTS = (2.0, 0.5, 0.75, 1.0, 1.25, 1.5)
-#: Requests of 5 ms each that wait or run: the last waits for 80 ms.
+#: Arrivals a second. Each model takes 5 ms and a little for a request, one at a time, so that it
+#: can do just below 200.
+RATES = (400, 100, 150, 200, 250, 300)
+#: Requests that wait or run: the last waits for 80 ms.
 QUEUE = 16
 #: Seconds after which an answer is of no use to its client.
 DEADLINE = 0.2
-WORKERS = {"in the server": 0, "in a worker": 1}
+#: Class and number of workers.
+MODELS = {
+    "native code, in the server": ("served.Wait", 0),
+    "Python, in the server": ("served.Burn", 0),
+    "Python, in a worker": ("served.Burn", 1),
+}
 CLIENT = Path(__file__).with_name("open_loop.py")
 
 
 def measure(effort: Effort) -> list[dict[str, Any]]:
-    """One row for each place of the model and rate of arrivals, in one run instead of rounds."""
+    """One row for each model and rate, of one run that takes as long as all rounds elsewhere."""
     rows = []
-    for name, workers in WORKERS.items():
-        model = {"implementation": "served.Burn", "max_queue_size": QUEUE}
+    for name, (implementation, workers) in MODELS.items():
+        model = {"implementation": implementation, "max_queue_size": QUEUE}
         with serving({"m0": model}, workers=workers) as server:
-            full = load_rest(server, json_body((1, 4)), QUEUE // 2, effort)
-            for part in sorted(effort.pick(PARTS)):
-                found = _arrive(server, full.per_second * part, effort)
-                row = {"model": name, "part": part, "capacity": full.per_second}
-                rows.append({**row, **found})
+            rows += [
+                {"model": name, "rate": rate, **_arrive(server, rate, effort)}
+                for rate in sorted(effort.pick(RATES))
+            ]
     return rows
 
 

@@ -13,6 +13,10 @@ from matplotlib.ticker import FuncFormatter
 
 Row = dict[str, Any]
 
+#: Numbers as they are spoken, also on a logarithmic axis.
+PLAIN = FuncFormatter(lambda value, _: f"{value:,g}")
+#: Requests a second that a model of 5 ms can answer, one at a time.
+CAPACITY = 200
 COLOURS = ("#1f6fb4", "#d9661f", "#3a8f3a")
 STYLE = {
     "axes.grid": True,
@@ -56,6 +60,8 @@ def draw_sizes(rows: list[Row]) -> Figure:
             rate.plot(sizes, [row["per_second"] for row in part], "o-", label=name)
         for axes in (cost, rate):
             axes.set(xscale="log", yscale="log", xlabel="FP32 elements there and back")
+            axes.xaxis.set_major_formatter(PLAIN)
+            axes.yaxis.set_major_formatter(PLAIN)
         cost.set(title="What a request costs", ylabel="processor time of the server (ms)")
         rate.set(title="What one core answers", ylabel="requests per second")
         cost.legend()
@@ -74,9 +80,10 @@ def draw_connections(rows: list[Row]) -> Figure:
         for axes in (rate, time):
             axes.set(xscale="log", xlabel="connections")
             axes.set_xticks([row["connections"] for row in rows])
-            axes.xaxis.set_major_formatter(FuncFormatter("{:.0f}".format))
+            axes.xaxis.set_major_formatter(PLAIN)
         rate.set(title="Throughput", ylabel="requests per second", ylim=(0, None))
         time.set(title="Time until the answer", ylabel="ms", yscale="log")
+        time.yaxis.set_major_formatter(PLAIN)
         rate.legend()
         time.legend()
     return figure
@@ -92,7 +99,7 @@ def draw_models(rows: list[Row]) -> Figure:
         memory.plot(counts, [row["bytes"] / 2**20 for row in rows], "o-")
         for axes in (cost, start, memory):
             axes.set(xscale="log", xlabel="loaded models", ylim=(0, None))
-            axes.xaxis.set_major_formatter(FuncFormatter("{:.0f}".format))
+            axes.xaxis.set_major_formatter(PLAIN)
         cost.set(title="What a request costs", ylabel="processor time of the server (us)")
         start.set(title="From start to ready", ylabel="seconds")
         memory.set(title="Memory", ylabel="MiB")
@@ -115,25 +122,28 @@ def draw_workers(rows: list[Row]) -> Figure:
 
 
 def draw_overload(rows: list[Row]) -> Figure:
-    """What becomes of requests, and when, against arrivals as a part of the capacity."""
+    """What becomes of requests, and when, against arrivals; a line for each model."""
     with panels(3) as (figure, (goodput, answered, refused)):
         for name, part in grouped(rows, "model"):
-            load = [row["part"] for row in part]
-            good = [row["goodput"] / row["capacity"] for row in part]
-            goodput.plot(load, good, "o-", label=name)
-            answered.plot(load, [row["p99"] * 1e3 for row in part], "o-", label=name)
-            turned = [row for row in part if row["refused p99"] is not None]
-            times = [row["refused p99"] * 1e3 for row in turned]
-            refused.plot([row["part"] for row in turned], times, "o-", label=name)
+            rates = [row["arrived"] for row in part]
+            goodput.plot(rates, [row["goodput"] for row in part], "o-", label=name)
+            plot_known(answered, part, "p99")
+            plot_known(refused, part, "refused p99")
+        most = max(row["arrived"] for row in rows)
+        goodput.plot([0, CAPACITY, most], [0, CAPACITY, CAPACITY], ":", color="#888888")
         for axes in (goodput, answered, refused):
-            axes.set(xlabel="arrivals / capacity", ylim=(0, None))
-            axes.set_xlim(0.4, max(row["part"] for row in rows) + 0.1)
-        goodput.plot([0.5, 1, 2], [0.5, 1, 1], ":", color="#888888", label="ideal")
-        goodput.set(title="Answers in time", ylabel="answers in time / capacity")
+            axes.set(xlabel="arrivals per second", xlim=(0, most * 1.05), ylim=(0, None))
+        goodput.set(title="Answered in time", ylabel="answers per second")
         answered.set(title="Time until an answer, p99", ylabel="ms")
         refused.set(title="Time until a refusal, p99", ylabel="ms")
-        goodput.legend(loc="lower right")
+        figure.legend(loc="outside lower center", ncols=len(COLOURS))
     return figure
+
+
+def plot_known(axes: Any, rows: Iterable[Row], key: str) -> None:
+    """Plots a time, in ms, against arrivals, where there is one."""
+    known = [row for row in rows if row[key] is not None]
+    axes.plot([row["arrived"] for row in known], [row[key] * 1e3 for row in known], "o-")
 
 
 @contextmanager

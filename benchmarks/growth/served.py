@@ -30,6 +30,15 @@ class Threaded(Double):
         return self._double(payload)
 
 
+class Wait(Threaded):
+    """Waits for 5 ms first, as for native code that lets go of Python's lock."""
+
+    def predict(self, payload: InferenceRequest) -> InferenceResponse:
+        """In the model's thread."""
+        time.sleep(0.005)
+        return self._double(payload)
+
+
 class Burn(Threaded):
     """Computes in Python for 5 ms of processor time first."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import urllib.request
+from functools import partial
 from typing import Any
 
 import attrs
@@ -11,7 +12,16 @@ import numpy as np
 from grpclib.client import Channel
 from tensors import make_array
 
-from growth.load import Body, Effort, binary_body, grpc_body, json_body, load_grpc, load_rest
+from growth.load import (
+    Body,
+    Effort,
+    binary_body,
+    grpc_body,
+    in_turns,
+    json_body,
+    load_grpc,
+    load_rest,
+)
 from growth.server import Server, serving
 from mlserver_core.grpc.client import GrpcInferenceServiceStub, ModelInferRequest
 from mlserver_core.wire.binary_client import LENGTH_HEADER, decode_binary_response
@@ -19,28 +29,26 @@ from mlserver_core.wire.binary_client import LENGTH_HEADER, decode_binary_respon
 #: Fewer for large tensors: those that are under way at the end cost, and are not counted.
 CONNECTIONS, OF_LARGE = 8, 2
 LARGE = 100_000
+BODIES = {"JSON": json_body, "binary REST": binary_body, "gRPC raw": grpc_body}
 ELEMENTS = (4, 64, 1024, 16_384, 131_072, 1_000_000)
 
 
 def measure(effort: Effort) -> list[dict[str, Any]]:
     """One row for each format and size; a model on the event loop doubles every element."""
-    rows = []
-    model = {"implementation": "served.Double"}
-    with serving({"m0": model}, cpu=effort.server_cpu) as server:
-        for elements in effort.pick(ELEMENTS):
-            shape = (1, elements)
-            bodies = {
-                "JSON": json_body(shape),
-                "binary REST": binary_body(shape),
-                "gRPC raw": grpc_body(shape),
-            }
-            for name, body in bodies.items():
+    points = {}
+    with serving({"m0": {"implementation": "served.Double"}}, cpu=effort.server_cpu) as server:
+        for name, make_body in BODIES.items():
+            for elements in effort.pick(ELEMENTS):
+                body = make_body((1, elements))
                 _check(server, body, elements, name)
                 load = load_grpc if name == "gRPC raw" else load_rest
                 connections = CONNECTIONS if elements < LARGE else OF_LARGE
-                found = load(server, body, connections, effort)
-                rows.append({"format": name, "elements": elements, **attrs.asdict(found)})
-    return rows
+                points[name, elements] = partial(load, server, body, connections, effort)
+        found = in_turns(points, effort.rounds)
+    return [
+        {"format": name, "elements": elements, **attrs.asdict(load)}
+        for (name, elements), load in found.items()
+    ]
 
 
 def _check(server: Server, body: Body, elements: int, name: str) -> None:

@@ -25,7 +25,7 @@ KEYS = {
     "connections": {"model", "connections", "per_second", "p50", "p99"},
     "models": {"models", "seconds to ready", "bytes", "one", "all"},
     "workers": {"model", "workers", "per_second", "bytes"},
-    "overload": {"model", "part", "capacity", "goodput", "refused", "p99"},
+    "overload": {"model", "rate", "arrived", "goodput", "refused", "p99"},
 }
 
 
