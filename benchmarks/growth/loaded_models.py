@@ -26,8 +26,9 @@ def measure(effort: Effort) -> list[dict[str, Any]]:
             server = servers.enter_context(serving(models, cpu=effort.server_cpu))
             ask = partial(load_rest, server, body, CONNECTIONS, effort)
             points["one", count], points["all", count] = ask, partial(ask, models=count)
-            ready = {"seconds to ready": server.seconds, "bytes": server.memory()}
-            rows.append({"models": count, **ready, "threads": server.threads()})
+            start = {"seconds to ready": server.seconds, "cpu to ready": server.cpu()}
+            held = {"bytes": server.memory(), "threads": server.threads()}
+            rows.append({"models": count, **start, **held})
         found = in_turns(points, effort.rounds)
     for row in rows:
         row |= {way: attrs.asdict(found[way, row["models"]]) for way in ("one", "all")}

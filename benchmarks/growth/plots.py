@@ -13,8 +13,6 @@ from matplotlib.ticker import FuncFormatter
 
 Row = dict[str, Any]
 
-#: Numbers as they are spoken, also on a logarithmic axis.
-PLAIN = FuncFormatter(lambda value, _: f"{value:,g}")
 #: Requests a second that a model of 5 ms can answer, one at a time.
 CAPACITY = 200
 COLOURS = ("#1f6fb4", "#d9661f", "#3a8f3a")
@@ -60,8 +58,8 @@ def draw_sizes(rows: list[Row]) -> Figure:
             rate.plot(sizes, [row["per_second"] for row in part], "o-", label=name)
         for axes in (cost, rate):
             axes.set(xscale="log", yscale="log", xlabel="FP32 elements there and back")
-            axes.xaxis.set_major_formatter(PLAIN)
-            axes.yaxis.set_major_formatter(PLAIN)
+            axes.xaxis.set_major_formatter(FuncFormatter(spoken))
+            axes.yaxis.set_major_formatter(FuncFormatter(spoken))
         cost.set(title="What a request costs", ylabel="processor time of the server (ms)")
         rate.set(title="What one core answers", ylabel="requests per second")
         cost.legend()
@@ -79,11 +77,11 @@ def draw_connections(rows: list[Row]) -> Figure:
                 time.plot(connections, values, style, color=colour, label=f"{key}, {name}")
         for axes in (rate, time):
             axes.set(xscale="log", xlabel="connections")
-            axes.set_xticks([row["connections"] for row in rows])
-            axes.xaxis.set_major_formatter(PLAIN)
+            axes.set_xticks(sorted({row["connections"] for row in rows}))
+            axes.xaxis.set_major_formatter(FuncFormatter(spoken))
         rate.set(title="Throughput", ylabel="requests per second", ylim=(0, None))
         time.set(title="Time until the answer", ylabel="ms", yscale="log")
-        time.yaxis.set_major_formatter(PLAIN)
+        time.yaxis.set_major_formatter(FuncFormatter(spoken))
         rate.legend()
         time.legend()
     return figure
@@ -95,15 +93,18 @@ def draw_models(rows: list[Row]) -> Figure:
     with panels(3) as (figure, (cost, start, memory)):
         for key, label in (("all", "asked in turn"), ("one", "one asked alone")):
             cost.plot(counts, [row[key]["cpu"] * 1e6 for row in rows], "o-", label=label)
-        start.plot(counts, [row["seconds to ready"] for row in rows], "o-")
+        for key, label in (("seconds to ready", "by the clock"), ("cpu to ready", "of processor")):
+            start.plot(counts, [row[key] for row in rows], "o-", label=label)
         memory.plot(counts, [row["bytes"] / 2**20 for row in rows], "o-")
         for axes in (cost, start, memory):
-            axes.set(xscale="log", xlabel="loaded models", ylim=(0, None))
-            axes.xaxis.set_major_formatter(PLAIN)
+            axes.margins(y=0.1)
+            axes.set(xlabel="loaded models", ylim=(0, None))
+            axes.xaxis.set_major_formatter(FuncFormatter(spoken))
         cost.set(title="What a request costs", ylabel="processor time of the server (us)")
         start.set(title="From start to ready", ylabel="seconds")
         memory.set(title="Memory", ylabel="MiB")
         cost.legend()
+        start.legend()
     return figure
 
 
@@ -161,3 +162,10 @@ def grouped(rows: Iterable[Row], key: str) -> Iterator[tuple[str, list[Row]]]:
     for row in rows:
         groups.setdefault(row[key], []).append(row)
     yield from groups.items()
+
+
+def spoken(value: float, _: int) -> str:
+    """A number beside an axis, also on a logarithmic one: 0.1, 100, 10k, 1M."""
+    if value >= 1e6:
+        return f"{value / 1e6:g}M"
+    return f"{value / 1e3:g}k" if value >= 1e4 else f"{value:,g}"
