@@ -1,5 +1,6 @@
 """Marked codecs: found in a model's modules, seen by it first, offered to its server."""
 
+import gc
 import logging
 import subprocess
 import sys
@@ -87,6 +88,23 @@ def test_the_modules_of_a_model_are_its_space_and_its_package():
         "space_7",
         "space_7.helpers",
     ]
+
+
+def test_a_models_modules_are_found_while_other_models_import(monkeypatch):
+    many = dict.fromkeys(map(str, range(10_000)), sys)
+    monkeypatch.setattr(sys, "modules", {**sys.modules, **many})
+
+    def import_one(phase, info):
+        sys.modules[f"imported_meanwhile_{len(sys.modules)}"] = sys
+
+    before = gc.get_threshold()
+    gc.callbacks.append(import_one)
+    gc.set_threshold(1)
+    try:
+        model_modules(NumpyCodec, None)
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(import_one)
 
 
 @pytest.mark.parametrize(

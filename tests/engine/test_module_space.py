@@ -490,3 +490,35 @@ def test_what_the_folder_does_not_hold_comes_from_elsewhere(open_space):
     assert space.import_module("json") is json
     assert not space.has("json.decoder")
     assert space.has("models.anything")
+
+
+@pytest.fixture
+def busy_imports():
+    """Other threads put modules into ``sys.modules`` and take them out again, without a pause."""
+    ended = threading.Event()
+
+    def work(number):
+        while not ended.is_set():
+            names = [f"busy_{number}_{each}" for each in range(50)]
+            for name in names:
+                sys.modules[name] = sys
+            for name in names:
+                del sys.modules[name]
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    yield
+    ended.set()
+    for thread in threads:
+        thread.join()
+    sys.setswitchinterval(before)
+
+
+def test_a_space_closes_while_other_models_import(tmp_path, busy_imports):
+    for _ in range(50):
+        space = ModuleSpace(tmp_path)
+        space.open()
+        space.close()

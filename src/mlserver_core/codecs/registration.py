@@ -76,12 +76,10 @@ def model_modules(cls: type, package: str | None) -> list[ModuleType]:
     """
     tops = {base.__module__.partition(".")[0] for base in cls.__mro__}
     tops -= {__name__.partition(".")[0], "builtins", "abc", "typing"}
-    return [
-        module
-        for name, module in sorted(sys.modules.items())
-        if isinstance(module, ModuleType)
-        and (name.partition(".")[0] in tops or name.partition(".")[0] == package)
-    ]
+    tops.add(package or "")
+    imported = sys.modules.copy()  # in one step: other models import theirs meanwhile
+    names = sorted(name for name in imported if name.partition(".")[0] in tops)
+    return [imported[name] for name in names if isinstance(imported[name], ModuleType)]
 
 
 def _with_referenced(modules: Iterable[ModuleType]) -> Iterator[ModuleType]:

@@ -68,8 +68,10 @@ class ModuleSpace(MetaPathFinder):
         """Forgets the space's modules, and the stand-ins for them."""
         if self in sys.meta_path:
             sys.meta_path.remove(self)
-        for name in [name for name in sys.modules if _is_below(name, self.package)]:
-            del sys.modules[name]
+        names = list(sys.modules)  # in one step: other models import theirs meanwhile
+        for name in names:
+            if _is_below(name, self.package):
+                sys.modules.pop(name, None)
         for name in self._stand_ins:
             if isinstance(sys.modules.get(name), _StandIn):
                 del sys.modules[name]  # another space that needs it makes it anew

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import enum
+import functools
 import re
+import typing
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -37,6 +40,16 @@ def setting(help: str, effect: Effect = Effect.ACTIVE, *, as_is: Any = None, **o
         options: those of ``attrs.field``.
     """
     return attrs.field(metadata={"help": help, "effect": effect, "as_is": as_is}, **options)
+
+
+@functools.cache
+def kinds_of(cls: type) -> Mapping[str, Any]:
+    """The types of a class's fields, by name.
+
+    They are worked out once: that takes a millisecond, and each model's settings ask for them
+    several times.
+    """
+    return typing.get_type_hints(cls)
 
 
 def effect_of(field: attrs.Attribute[Any]) -> Effect:

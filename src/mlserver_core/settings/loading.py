@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import attrs
 
 from mlserver_core.errors import SettingsError
-from mlserver_core.settings.fields import Effect, effect_of
+from mlserver_core.settings.fields import Effect, effect_of, kinds_of
 from mlserver_core.settings.model import ModelParameters, ModelSettings
 from mlserver_core.settings.server import Settings
 from mlserver_core.settings.sources import (
@@ -63,7 +63,7 @@ def load_settings(
         SettingsError: lists every problem with its place.
     """
     path = folder / "settings.json"
-    kinds = typing.get_type_hints(Settings)
+    kinds = kinds_of(Settings)
     from_command_line = {
         name: parse_text(text, kinds.get(name, str)) for name, text in (overrides or {}).items()
     }
@@ -158,7 +158,7 @@ def _load_model(
 
 def _merge(cls: type[T], sources: Sequence[Source], *, strict: bool) -> Loaded[T]:
     """Later sources win; a bad value is reported wherever it stands, overridden or not."""
-    kinds = typing.get_type_hints(cls)
+    kinds = kinds_of(cls)  # type: ignore[arg-type]
     fields: dict[str, attrs.Attribute[Any]] = attrs.fields_dict(cls)  # type: ignore[arg-type]
     plain: dict[str, Any] = {}
     values: dict[str, Any] = {}
@@ -210,7 +210,7 @@ def _problems(value: Any, kind: Any, field: attrs.Attribute[Any]) -> list[tuple[
 
 def _refused_parameters(value: Any) -> list[tuple[str, str]]:
     """What validators say of ``parameters``, by name: the object itself has no place for it."""
-    kinds = typing.get_type_hints(ModelParameters)
+    kinds = kinds_of(ModelParameters)
     fields = attrs.fields_dict(ModelParameters)
     known = [name for name in value if name in fields] if isinstance(value, dict) else []
     return [

@@ -13,6 +13,7 @@ import attrs
 import orjson
 
 from mlserver_core.errors import SettingsError
+from mlserver_core.settings.fields import kinds_of
 
 #: Variables Kubernetes makes for every service of a namespace, a service "mlserver" included.
 _SERVICE_LINK = re.compile(
@@ -102,7 +103,7 @@ def from_variables(name: str, variables: Mapping[str, str], prefix: str, cls: ty
     field's type says: lists and objects as JSON. What cannot be parsed stays text, for the
     type check to refuse.
     """
-    kinds = typing.get_type_hints(cls)
+    kinds = kinds_of(cls)
     fields = {field.name for field in attrs.fields(cls) if "help" in field.metadata}
     values, keys, unknown = {}, {}, []
     for variable, text in variables.items():

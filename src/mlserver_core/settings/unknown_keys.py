@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 
+from mlserver_core.settings.fields import kinds_of
 from mlserver_core.settings.model import ModelParameters, ModelSettings
 from mlserver_core.settings.server import Settings
 from mlserver_core.settings.sources import Source
@@ -77,7 +78,7 @@ def _unknown_keys(cls: Any, value: Any, path: str) -> Iterator[tuple[str, str, l
     """Keys that no field has, here and in the objects below; open objects take any key."""
     if not isinstance(value, dict):
         return
-    kinds = typing.get_type_hints(cls)
+    kinds = kinds_of(cls)
     names = [field.name for field in attrs.fields(cls)]
     if cls is ModelSettings:
         names = [name for name in names if name not in ("source", "policy")]

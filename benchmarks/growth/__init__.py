@@ -1,0 +1,1 @@
+"""How cost grows: what ``benchmarks/growth.py`` measures and draws."""
