@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tensors import make_array, make_request
 
-from mlserver_core.engine.batching.batcher import batched
+from mlserver_core.engine.batching.adaptive import batched
 from mlserver_core.metrics.custom import ModelMetrics
 from mlserver_core.settings import ModelSettings
 from mlserver_core.types import InferenceRequest, InferenceResponse, ResponseOutput, TensorData

@@ -23,7 +23,9 @@ def make_environment(folder: Path, name: str, requirements: Sequence[str]) -> Pa
     Raises:
         SystemExit: pip cannot install them; what it said was printed.
     """
-    text = "\n".join([sys.version, *requirements])
+    ours = [Path(each, "setup.cfg") for each in requirements if Path(each, "setup.cfg").exists()]
+    wanted = [path.read_text(encoding="utf-8") for path in ours]  # what they depend on may change
+    text = "\n".join([sys.version, *requirements, *wanted])
     place = folder / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
     python = place / "bin" / "python"
     if not (place / _DONE).exists():

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from mlserver_core.engine.answers import seal
-from mlserver_core.engine.batching.batcher import batched
+from mlserver_core.engine.batching.adaptive import batched
 from mlserver_core.engine.batching.parts import count_rows
 from mlserver_core.engine.failures import Failures
 from mlserver_core.engine.model_context import ModelContext

@@ -8,7 +8,8 @@ import attrs
 import numpy as np
 import pytest
 
-from mlserver_core.engine.batching.batcher import Batcher, batched
+from mlserver_core.engine.batching.adaptive import batched
+from mlserver_core.engine.batching.batcher import Batcher
 from mlserver_core.errors import (
     DeadlineExceeded,
     ErrorCode,

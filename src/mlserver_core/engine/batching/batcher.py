@@ -12,6 +12,7 @@ import attrs
 
 from mlserver_core.engine.batching.contexts import merge_contexts
 from mlserver_core.engine.batching.failing import copy_error, is_about_content, smaller_batches
+from mlserver_core.engine.batching.gathering import Gathering
 from mlserver_core.engine.batching.merging import Unsplittable, merge, split
 from mlserver_core.engine.batching.parts import Part, count_rows, to_part
 from mlserver_core.engine.batching.queue import Batch, Group, Member
@@ -23,42 +24,6 @@ from mlserver_core.types import InferenceRequest, InferenceResponse, Parameters
 from mlserver_core.types.context import RequestContext
 
 logger = logging.getLogger("mlserver")
-
-
-def batched(
-    infer: Infer,
-    settings: ModelSettings,
-    metrics: ModelMetrics,
-    slots: int,
-    must_be_alone: Callable[[InferenceRequest], bool] = lambda _: False,
-) -> Infer:
-    """``infer`` with requests merged in front of it, if the settings of the model say so.
-
-    Args:
-        infer: answers a request; raises nothing but an MLServerError, or CancelledError.
-        settings: of the model.
-        metrics: of the model.
-        slots: how many calls the model can work on at once; 0 when nothing may be merged here.
-        must_be_alone: is a request not to be merged with others?
-    """
-    size, seconds = settings.max_batch_size, settings.max_batch_time
-    if slots == 0 or (size <= 1 and seconds == 0):
-        return infer
-    if size <= 1 or seconds == 0:
-        lacking = (
-            "max_batch_size (rows, at least 2)"
-            if size <= 1
-            else "max_batch_time (seconds, above 0)"
-        )
-        logger.warning(
-            "Model %r merges no requests: adaptive batching needs %s as well",
-            settings.name,
-            lacking,
-        )
-        return infer
-    return Batcher(
-        infer=infer, settings=settings, metrics=metrics, slots=slots, must_be_alone=must_be_alone
-    ).infer
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -88,7 +53,15 @@ class Batcher:
     _groups: dict[object, Group] = attrs.field(factory=dict, init=False)
     _tasks: set[asyncio.Task[None]] = attrs.field(factory=set, init=False)
     _has_blocked: bool = attrs.field(default=False, init=False)
+    _gathering: Gathering = attrs.field(init=False)
     _told: bool = attrs.field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._gathering = Gathering(
+            size=self.settings.max_batch_size,
+            seconds=self.settings.max_batch_time,
+            on_end=self._fill,
+        )
 
     @property
     def waiting(self) -> int:
@@ -121,6 +94,8 @@ class Batcher:
             return False
         if not self._has_blocked:
             return True
+        if self._gathering.wants_more(0):
+            return False
         # What came while the event loop stood comes in one turn of it, behind this one. It is
         # asked together with it, and not one after the other.
         self.running += 1
@@ -132,14 +107,19 @@ class Batcher:
         self.running -= 1
         return not self._groups
 
-    async def _ask(self, request: InferenceRequest, context: RequestContext) -> InferenceResponse:
+    async def _ask(
+        self, request: InferenceRequest, context: RequestContext, callers: int = 1
+    ) -> InferenceResponse:
         """Asks the model, and notes whether the event loop stood still meanwhile."""
         turns: list[bool] = []
         asyncio.get_running_loop().call_soon(turns.append, True)
+        begun = self.clock()
         try:
             return await self._infer(request, context)
         finally:
             self._has_blocked = not turns
+            if self._has_blocked:
+                self._gathering.begin(callers + self.waiting, self.clock() - begun)
 
     async def _ask_alone(
         self, request: InferenceRequest, context: RequestContext
@@ -207,7 +187,7 @@ class Batcher:
             request = merge(parts, context.request_id)
             request.parameters = request.parameters or Parameters()
             request.parameters.headers = {}
-            response = await self._ask(request, context)
+            response = await self._ask(request, context, len(members))
             answers = split(response, parts)
         except Unsplittable as error:
             self._tell_unsplittable(error)
@@ -292,4 +272,7 @@ class Batcher:
 
     def _fill(self) -> None:
         while self._groups and self._has_free_slot():
-            self._dispatch_group(next(iter(self._groups.values())))
+            group = next(iter(self._groups.values()))
+            if self._gathering.wants_more(len(group.members)):
+                return
+            self._dispatch_group(group)
