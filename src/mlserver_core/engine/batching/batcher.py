@@ -60,6 +60,7 @@ class Batcher:
         self._gathering = Gathering(
             size=self.settings.max_batch_size,
             seconds=self.settings.max_batch_time,
+            count=lambda: self.waiting,
             on_end=self._fill,
         )
 
@@ -118,7 +119,7 @@ class Batcher:
             return await self._infer(request, context)
         finally:
             self._has_blocked = not turns
-            if self._has_blocked:
+            if self._has_blocked and self.settings.batch_when_idle:
                 self._gathering.begin(callers + self.waiting, self.clock() - begun)
 
     async def _ask_alone(
@@ -139,7 +140,7 @@ class Batcher:
         if group is None:
             group = self._groups[part.key] = Group(part.key)
             seconds = self.settings.max_batch_time
-            group.timer = loop.call_later(seconds, self._dispatch_group, group)
+            group.timer = loop.call_later(seconds, self._dispatch_in_time, group)
         member = Member(part=part, context=context, answer=loop.create_future())
         group.add(member)
         if (limit := member.limit()) is not None:
@@ -149,6 +150,10 @@ class Batcher:
             self._dispatch_group(group)
         self._fill()
         return member
+
+    def _dispatch_in_time(self, group: Group) -> None:
+        if not self._gathering.lasts:  # or else its end is near, and sees to it
+            self._dispatch_group(group)
 
     def _dispatch_group(self, group: Group) -> None:
         self._remove(group)
