@@ -33,9 +33,9 @@ from mlserver_core import MLServer, ModelSettings, Settings
 #: Module and function of each stage, with how deep it is inside the one before.
 STAGES = (
     (0, "mlserver_core.rest.fast_path:FastPath.handle", "the request, behind aiohttp"),
-    (1, "mlserver_core.rest.fast_path:context_of", "its headers, and until when"),
+    (1, "mlserver_core.rest.fast_path:read_headers", "its headers"),
     (1, "mlserver_core.rest.fast_path:decode_request", "JSON to types"),
-    (1, "mlserver_core.rest.fast_path:name_request", "its id"),
+    (1, "mlserver_core.rest.fast_path:make_request_id", "its id"),
     (1, "mlserver_core.engine.engine:InferenceEngine.infer", "the engine"),
     (2, "mlserver_core.engine.work:admit", "checks, tensors to arrays"),
     (2, "mlserver_core.middlewares.cloudevents:_add", "headers of CloudEvents, twice"),

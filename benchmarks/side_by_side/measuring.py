@@ -98,9 +98,9 @@ def measure_cases(
 
 @contextmanager
 def serve(
-    peer: Peer, python: Path, folder: Path, cpu: int | None, *, workers: int | None
+    peer: Peer, python: Path, folder: Path, cpu: int | None, **options: Any
 ) -> Iterator[Running]:
-    """A peer that serves all its models from ``folder``, on one processor or on all."""
+    """A peer that serves from ``folder``, on one processor or on all; ``options`` are of Setup."""
     folder.mkdir()
     http_port, grpc_port, metrics_port = free_ports(3)
     setup = Setup(
@@ -109,7 +109,7 @@ def serve(
         http_port=http_port,
         grpc_port=grpc_port,
         metrics_port=metrics_port,
-        workers=workers,
+        **options,
     )
     command = peer.prepare(setup)
     with running(command, (http_port, grpc_port), cpu, folder / "log") as server:
@@ -124,7 +124,7 @@ def measure_starts(peers: Sequence[tuple[Peer, Path]], plan: Plan) -> dict[str, 
         for peer, python in peers:
             with TemporaryDirectory(prefix="start-") as folder:
                 place = Path(folder) / "served"
-                with serve(peer, python, place, cpu, workers=0) as server:
+                with serve(peer, python, place, cpu, only_sum=True) as server:
                     memory = server.memory()
             imported = time_import(python, peer.package)
             found[peer.name].append(
@@ -150,7 +150,8 @@ def _measure(
                 folder=folder,
             )
             check(load)
-            ask(load, plan.warm_up)
+            if plan.rounds > 1 or not case.least_seconds:
+                ask(load, plan.warm_up)
             measured = ask(load, seconds)
             if measured.wrong:
                 raise SystemExit(f"{peer.name}, {case.name}: {measured.wrong} wrong answers")

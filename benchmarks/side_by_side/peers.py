@@ -24,6 +24,7 @@ class Setup:
         folder: its own, for what it serves and what it prints.
         http_port, grpc_port, metrics_port: where it is to listen.
         workers: the setting ``parallel_workers``; None leaves the server's default.
+        only_sum: serve the smallest model alone.
     """
 
     python: Path
@@ -32,6 +33,7 @@ class Setup:
     grpc_port: int
     metrics_port: int
     workers: int | None = 0
+    only_sum: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -88,8 +90,10 @@ def _write_models(setup: Setup, package: str, *, plain: bool) -> None:
     code = (_SERVED / "models.py").read_text(encoding="utf-8")
     code = code.replace("from mlserver", f"from {package}")
     batching = {"max_batch_size": 32, "max_batch_time": 0.005}
-    models = {"sum": ("Sum", {}), "slow": ("Slow", batching)}
-    if plain:
+    models: dict[str, tuple[str, dict[str, float]]] = {"sum": ("Sum", {})}
+    if not setup.only_sum:
+        models["slow"] = ("Slow", batching)
+    if plain and not setup.only_sum:
         models["plain-slow"] = ("PlainSlow", batching)
     for name, (kind, more) in models.items():
         module = f"{name.replace('-', '_')}_model"
@@ -115,6 +119,8 @@ def _prepare_mlserver(setup: Setup) -> list[str]:
 
 
 def _write_iris(setup: Setup, implementation: str) -> None:
+    if setup.only_sum:
+        return
     path = _train_iris(setup)
     _write(
         path.with_name("model-settings.json"),
@@ -128,8 +134,8 @@ def _write_iris(setup: Setup, implementation: str) -> None:
 
 def _prepare_kserve(setup: Setup) -> list[str]:
     ports = [str(setup.http_port), str(setup.grpc_port)]
-    path = str(_train_iris(setup))
-    return [str(setup.python), str(_SERVED / "kserve_models.py"), *ports, path]
+    paths = [] if setup.only_sum else [str(_train_iris(setup))]
+    return [str(setup.python), str(_SERVED / "kserve_models.py"), *ports, *paths]
 
 
 def _prepare_bare(setup: Setup) -> list[str]:

@@ -22,9 +22,9 @@ START_AIMS = {
 }
 _REACHED = {True: "yes", False: "no", None: "not measured"}
 _START_TITLES = {
-    "ready": "start to ready, seconds",
+    "ready": "start to ready with one small model, seconds",
     "imported": "import of the package, seconds",
-    "memory": "memory once ready, MB",
+    "memory": "memory then, MB",
 }
 
 

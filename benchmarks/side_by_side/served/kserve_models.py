@@ -1,9 +1,10 @@
-"""The models on KServe's Python SDK. Arguments: HTTP port, gRPC port, the classifier's file."""
+"""The models on KServe's Python SDK. Arguments: HTTP port, gRPC port, and the
+classifier's file unless the sum is enough.
+"""
 
 import sys
 import uuid
 
-import joblib
 import numpy as np
 from kserve import InferOutput, InferRequest, InferResponse, Model, ModelServer
 
@@ -37,6 +38,8 @@ class Iris(Model):
         self.path = path
 
     def load(self) -> bool:
+        import joblib
+
         self.classifier = joblib.load(self.path)
         self.ready = True
         return True
@@ -47,13 +50,13 @@ class Iris(Model):
 
 
 if __name__ == "__main__":
-    http_port, grpc_port, path = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-    models = [Sum("sum"), Iris("iris", path)]
+    http_port, grpc_port, *paths = sys.argv[1:]
+    models = [Sum("sum"), *(Iris("iris", path) for path in paths)]
     for model in models:
         model.load()
     ModelServer(
-        http_port=http_port,
-        grpc_port=grpc_port,
+        http_port=int(http_port),
+        grpc_port=int(grpc_port),
         workers=1,
         enable_latency_logging=False,
     ).start(models)

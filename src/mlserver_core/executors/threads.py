@@ -64,6 +64,13 @@ class ThreadsExecutor(InlineExecutor):
         if self._queue is not None:
             self._queue.end()
 
+    async def predict(self, request: Any) -> Any:
+        """Runs the model's ``predict``; a plain one in a thread."""
+        predict = self._loaded().predict
+        if self._is_async(predict):
+            return await predict(request)
+        return await self._run(predict, request)
+
     async def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         if self._is_async(function):
             return await function(*arguments)

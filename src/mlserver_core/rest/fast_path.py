@@ -22,19 +22,25 @@ from mlserver_core.rest.errors import answer_error
 from mlserver_core.rest.infer import (
     Answer,
     answer_inference,
-    context_of,
     make_response,
+    read_headers,
     to_answer,
 )
 from mlserver_core.rest.keys import ENGINE
 from mlserver_core.rest.metrics import CLIENT_LEFT, RestMetrics
 from mlserver_core.rest.open_calls import OPEN_CALLS
 from mlserver_core.rest.request_id import HEADER, header_value, name_request, request_id
+from mlserver_core.rest.request_timeout import read_deadline
 from mlserver_core.settings import Settings
+from mlserver_core.types.context import RequestContext
+from mlserver_core.types.request_ids import make_request_id
 from mlserver_core.wire.binary import LENGTH_HEADER, decode_request
 
 #: What a model may set in place of aiohttp; compared in lower case.
 _REPLACEABLE = frozenset({"date", "server"})
+_ID = HEADER.lower()
+#: Headers of requests whose bodies are read in another way; in lower case.
+_NEEDS_MORE = frozenset({"content-encoding", LENGTH_HEADER.lower()})
 #: Paths that mean what they say; those with anything to decode are left to the router.
 _PATH = re.compile(r"/v2/models/([\w.~-]+)(?:/versions/([\w.~-]+))?/infer", re.ASCII)
 _HEAD = (
@@ -117,10 +123,13 @@ class FastPath:
     async def _answer(
         self, request: web.Request, name: str, version: str | None
     ) -> web.StreamResponse:
+        context = None
         try:
-            whole = request.content.is_eof() and hdrs.CONTENT_ENCODING not in request.headers
-            if whole and LENGTH_HEADER not in request.headers:
-                answer = await self._infer(request, name, version)
+            headers = read_headers(request)
+            if request.content.is_eof() and _NEEDS_MORE.isdisjoint(headers):
+                deadline = read_deadline(headers)
+                context = RequestContext(transport="rest", headers=headers, deadline=deadline)
+                answer = await self._infer(request, name, version, context)
             else:
                 self._route(request, name, version)
                 answer = await answer_inference(request, name, version)
@@ -131,22 +140,28 @@ class FastPath:
             response: web.StreamResponse = make_response(answer)
         except Exception as error:  # noqa: BLE001  # told to the client and the log
             self._route(request, name, version)
+            if context is not None:
+                name_request(request, context.request_id)
             response = await answer_error(request, error)
         return await compress_answer(request, response) if self._gzip else response
 
-    async def _infer(self, request: web.Request, name: str, version: str | None) -> Answer:
+    async def _infer(
+        self, request: web.Request, name: str, version: str | None, context: RequestContext
+    ) -> Answer:
         """The answer to a request without binary tensors whose body is there already."""
-        context = context_of(request)
         body = request.content.read_nowait()
         limit = self._engine.max_body_size(name, version)
         if len(body) > limit:
             raise TooLarge(too_large_text(limit))
         inference, wanted = decode_request(body, context.headers)
-        inference.id = name_request(request, inference.id)
+        if _ID in context.headers:
+            inference.id = name_request(request, inference.id)
+            shown = request_id(request)
+        else:
+            shown = inference.id = context.request_id = inference.id or make_request_id()
         with self._open_calls:
             response = await self._engine.infer(name, version, inference, context)
-        id = request_id(request) if HEADER in request.headers else inference.id
-        return to_answer(id or "", response, wanted)
+        return to_answer(shown, response, wanted)
 
     def _is_plain(self, answer: Answer) -> bool:
         """Does an answer go out with the usual headers?"""
@@ -192,7 +207,8 @@ class _Written:
         if transport is None or transport.is_closing():
             raise ClientConnectionResetError("the client has gone away")
         transport.write(b"".join((head.encode("ascii"), body)))
-        await request.writer.drain()
+        if request.protocol.writing_paused:
+            await request.writer.drain()
 
 
 FAST_PATH = web.AppKey("fast_path", FastPath)

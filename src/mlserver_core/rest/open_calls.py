@@ -21,13 +21,17 @@ class OpenCalls:
 
     ending: bool = attrs.field(default=False, init=False)
     _tasks: set[asyncio.Task[object]] = attrs.field(factory=set, init=False)
+    #: Of the server; to ask for the one that runs is a system call.
+    _loop: asyncio.AbstractEventLoop | None = attrs.field(default=None, init=False)
 
     def __enter__(self) -> None:
-        self._tasks.add(_current_task())
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        self._tasks.add(self._current_task())
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         """Raises Unavailable in place of the cancellation, for the client."""
-        task = _current_task()
+        task = self._current_task()
         self._tasks.discard(task)
         if self.ending and isinstance(error, asyncio.CancelledError):
             getattr(task, "uncancel", int)()  # Python 3.10 does not count
@@ -39,9 +43,8 @@ class OpenCalls:
         for task in self._tasks:
             task.cancel()
 
-
-def _current_task() -> asyncio.Task[object]:
-    return cast("asyncio.Task[object]", asyncio.current_task())
+    def _current_task(self) -> asyncio.Task[object]:
+        return cast("asyncio.Task[object]", asyncio.current_task(self._loop))
 
 
 OPEN_CALLS = web.AppKey("open_calls", OpenCalls)
