@@ -65,7 +65,8 @@ def running(
     Raises:
         SystemExit: it ended, or was not ready in time; the end of the log is shown.
     """
-    environ = {name: value for name, value in os.environ.items() if "MLSERVER" not in name}
+    without = ("MLSERVER", "PYTHONDONTWRITEBYTECODE")  # a server may keep what it has compiled
+    environ = {key: os.environ[key] for key in os.environ if not key.startswith(without)}
     pinned = [] if cpu is None else ["taskset", "-c", str(cpu)]
     with log.open("w") as output:
         begun = time.monotonic()
