@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 
 import pytest
@@ -100,3 +101,23 @@ async def test_predict_before_load_is_refused(executor):
 
 async def test_unload_before_load_does_nothing(executor):
     await executor.unload()
+
+
+async def test_a_plain_generator_keeps_its_context_variables_from_step_to_step(executor):
+    span = contextvars.ContextVar("span", default="none")
+
+    class Streaming(Plain):
+        def predict_stream(self, payloads):
+            token = span.set("mine")
+            for payload in payloads:
+                yield payload, span.get()
+            span.reset(token)
+            yield "end", span.get()
+
+    await executor.load(ModelSource(settings=executor.settings, make=Streaming))
+
+    async def payloads():
+        yield 1
+
+    answers = [answer async for answer in executor.predict_stream(payloads())]
+    assert answers == [(1, "mine"), ("end", "none")]

@@ -171,3 +171,16 @@ def test_an_h2_that_is_built_in_another_way_keeps_its_buffer():
     del made._frame_dispatch_table
     read_frames(made)
     assert made.incoming_buffer is own
+
+
+def test_a_frame_in_small_reads_is_waited_for_without_a_look_at_each_of_them():
+    made = reader()
+    frame = b"\x00\x40\x00\xfa\x00\x00\x00\x00\x00" + bytes(2**14)
+    for start in range(0, len(frame) - 100, 100):
+        made.add_data(frame[start : start + 100])
+        assert not list(made)
+        assert made._needed == len(frame)
+        assert len(made._data) == start + 100
+    made.add_data(frame[start + 100 :])
+    assert [type(each).__name__ for each in made] == ["ExtensionFrame"]
+    assert not made._data

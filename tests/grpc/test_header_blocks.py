@@ -72,6 +72,14 @@ def test_a_secret_is_in_no_table():
     assert not encoder.header_table.dynamic_entries
 
 
+def test_a_secret_is_in_no_table_either_when_the_client_has_changed_its_size():
+    encoder, decoder = BlockEncoder(), hpack.Decoder()
+    encoder.header_table_size = decoder.max_allowed_table_size = 1000
+    headers = decoder.decode(encoder.encode([("set-cookie", "a"), ("x", "b")]), raw=True)
+    assert [tuple(each) for each in headers] == [(b"set-cookie", b"a"), (b"x", b"b")]
+    assert not encoder.header_table.dynamic_entries
+
+
 def test_names_that_never_end_are_not_kept():
     encoder = BlockEncoder()
     for number in range(1000):

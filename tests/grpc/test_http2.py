@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import gc
+import weakref
+
 import h2.config
 import h2.connection
 import h2.events
@@ -123,3 +126,20 @@ def test_headers_that_came_before_are_still_checked_against_what_their_stream_ex
     pair.client.send_headers(stream, REQUEST, end_stream=True)  # pseudo-headers as trailers
     with pytest.raises(h2.exceptions.ProtocolError, match="trailer"):
         pair.exchange()
+
+
+def test_a_connection_that_is_gone_leaves_nothing_to_the_garbage_collector():
+    gc.collect()
+    gc.disable()
+    try:
+        made = Pair()
+        for _ in range(3):
+            stream = made.client.get_next_available_stream_id()
+            made.client.send_headers(stream, REQUEST, end_stream=True)
+            made.exchange()
+        first = weakref.ref(made.server.streams[1])
+        made.server._frame_dispatch_table = {}  # as grpclib leaves it
+        del made
+        assert first() is None
+    finally:
+        gc.enable()

@@ -91,5 +91,12 @@ def test_a_dtype_without_datatype_is_refused_and_named(dtype):
     )
 
 
+def test_a_type_that_shares_numpys_character_with_another_is_not_taken_for_it():
+    narrow = np.dtype(ml_dtypes.float8_e4m3b11fnuz)
+    assert narrow.char == np.dtype("uint64").char
+    with pytest.raises(InvalidRequest, match="float8_e4m3b11fnuz has no V2 datatype"):
+        to_datatype(narrow)
+
+
 def test_floats_are_the_four_float_datatypes():
     assert {Datatype.FP16, Datatype.FP32, Datatype.FP64, Datatype.BF16} == FLOATS

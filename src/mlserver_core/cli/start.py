@@ -104,8 +104,10 @@ def _serve(loaded: Loaded[Settings], plugins: PluginManager, strict: bool) -> in
         code = 0
         try:
             gc.disable()  # this imports the transports, and what is imported is no garbage
-            server = MLServer(loaded.value, plugins=plugins, strict=strict)
-            gc.enable()
+            try:
+                server = MLServer(loaded.value, plugins=plugins, strict=strict)
+            finally:
+                gc.enable()
             server.stop_on_signals()
             await server.start()
         except _ERRORS as error:

@@ -84,10 +84,16 @@ class InlineExecutor:
         return await result if inspect.isawaitable(result) else result
 
     def _start(self, function: Callable[..., Any], *arguments: Any) -> Call:
-        """Begins a plain function."""
+        """Calls a plain function, in the context of its caller."""
         call = Call(asyncio.get_running_loop().create_future(), function, arguments)
-        call.finish(*call.run())
-        return call
+        try:
+            call.finish(function(*arguments), None)
+        except BaseException as error:  # noqa: BLE001  # raised where the answer is asked for
+            call.finish(None, error)
+        try:
+            return call
+        finally:
+            del call  # the traceback of an error holds this frame
 
     async def _result_of(self, call: Call) -> Any:
         """What a function returned. If this is cancelled, one that has not begun never does."""

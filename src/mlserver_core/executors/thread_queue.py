@@ -90,10 +90,11 @@ class ThreadQueue:
         bell: Bell = SimpleQueue()
         name = f"{self._name}_{len(self._bells)}"
         thread = threading.Thread(target=self._work, args=(bell,), name=name)
+        # Python's own pools have theirs there too: at its end it puts None, and then waits.
+        bells: Any = pools._threads_queues  # noqa: SLF001
         thread.start()
         self._bells.append(bell)
-        # Python's own pools have theirs there too: at its end it puts None, and then waits.
-        pools._threads_queues[thread] = bell  # type: ignore[index]  # noqa: SLF001
+        bells[thread] = bell
 
     def _work(self, bell: Bell) -> None:
         while True:

@@ -195,7 +195,7 @@ class Call(Stream[Any, Any]):
         trailers = [] if self._send_initial_metadata_done else list(_PLAIN_HEADERS)
         trailers.append(("grpc-status", str(status.value)))
         if failure is not None and failure.message is not None:
-            trailers.append(("grpc-message", encode_grpc_message(failure.message)))
+            trailers.append(("grpc-message", encode_grpc_message(failure.message.strip())))
         await self._stream.send_headers([*trailers, *self.trailers], end_stream=True)
         self._send_trailing_metadata_done = True
         if failure is not None and self._stream.closable:

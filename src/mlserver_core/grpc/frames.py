@@ -84,6 +84,8 @@ class FrameReader(FrameBuffer):
             if self._left:
                 return self._piece()
             view, at = self._view, self._at
+            if not view:  # there is too little yet, and it is kept
+                raise StopIteration
             if len(view) - at < _HEADER:
                 self._wait(_HEADER)
             high, low, kind, flags, stream = PREFIX.unpack_from(view, at)

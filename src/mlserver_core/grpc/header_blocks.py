@@ -32,11 +32,12 @@ class BlockEncoder(Encoder):
 
     def encode(self, headers: Iterable[Any], huffman: bool = True) -> bytes:  # noqa: FBT001, FBT002  # hpack's
         """The block of some headers, whose names are lower case."""
+        begin = b""
         if self.header_table.resized:  # the block must begin with the new size
             self._known.clear()
-            return super().encode(headers, huffman)
+            begin = super().encode([], huffman)
         known = self._known
-        return b"".join([known.get(header) or self._learn(header) for header in headers])
+        return begin + b"".join([known.get(each) or self._learn(each) for each in headers])
 
     def _learn(self, header: tuple[bytes | str, bytes | str]) -> bytes:
         name, value = (text if isinstance(text, bytes) else text.encode() for text in header)
@@ -82,19 +83,19 @@ class BlockDecoder(Decoder):
 
 
 class CheckedHeaders:
-    """What h2 makes of the headers of a call once it has checked them, for those it had before."""
+    """What h2 makes of the headers of a call, for those it had before."""
 
     def __init__(self, check: Callable[..., list[Any]]) -> None:
         """For the calls of one connection.
 
         Args:
-            check: h2's checks, normalization and decoding.
+            check: what h2 does with headers: decoding, and the checks that its settings ask for.
         """
         self._check = check
         self._known: dict[Any, list[Any]] = {}
 
     def __call__(self, headers: Iterable[HeaderTuple], flags: Any, encoding: Any) -> list[Any]:
-        """The checked headers; raises h2's ProtocolError."""
+        """The headers as h2 makes them; raises what it raises."""
         key = (*headers, flags)
         known = self._known.get(key)
         if known is None:
@@ -119,7 +120,8 @@ def remember_blocks(connection: H2Connection, largest_list: int) -> None:
     table = getattr(own, "header_table", None)
     if hasattr(own, "_encode_indexed") and hasattr(table, "search") and hasattr(table, "resized"):
         connection.encoder = BlockEncoder()
-    if hasattr(getattr(connection.decoder, "header_table", None), "dynamic_entries"):
+    table = getattr(connection.decoder, "header_table", None)
+    if hasattr(table, "dynamic_entries") and hasattr(table, "maxsize"):
         connection.decoder = BlockDecoder(largest_list)
 
 

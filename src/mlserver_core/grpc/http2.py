@@ -56,8 +56,9 @@ class ServerConnection(H2Connection):
         check: Callable[..., Any] | None = getattr(stream, "_process_received_headers", None)
         if check is not None:
             if self._checked is None:
-                self._checked = CheckedHeaders(check)
-            stream._process_received_headers = self._checked  # noqa: SLF001
+                self._checked = CheckedHeaders(check)  # which holds this stream; others hold it
+            else:
+                stream._process_received_headers = self._checked  # noqa: SLF001
         return stream
 
     def send_answer(self, stream_id: int, headers: Headers, data: bytes, trailers: Headers) -> None:

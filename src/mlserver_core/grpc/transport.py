@@ -59,9 +59,6 @@ class GrpcServer(Server):
         # With grpclib's "ascii" one header byte above 127 breaks off every call on the
         # connection; latin-1 reads any byte.
         self._h2_config.header_encoding = "latin-1"
-        # What is sent is ours, or is looked at in to_metadata(); h2 goes eight times through it.
-        self._h2_config.validate_outbound_headers = False
-        self._h2_config.normalize_outbound_headers = False
         self._protocols: weakref.WeakSet[GrpcConnection] = weakref.WeakSet()
 
     def _protocol_factory(self) -> GrpcConnection:

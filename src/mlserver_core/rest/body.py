@@ -39,6 +39,7 @@ async def read_body(request: web.Request) -> bytearray:
     limit = body_limit(request)
     # Not request.read(): it decompresses as much as the limit at once, and copies the body. Nor
     # one bytearray: between the bodies of other requests it cannot grow without being copied.
+    joined: list[bytes] = []
     pieces: list[bytes] = []
     size, too_large = 0, (request.content_length or 0) > limit
     with request.app[READING]:
@@ -48,10 +49,11 @@ async def read_body(request: web.Request) -> bytearray:
             size += len(piece)
             too_large = size > limit
             if len(pieces) == _MOST_PIECES:
-                pieces = [b"".join(pieces)]
+                joined.append(b"".join(pieces))
+                pieces = []
     if too_large:
         raise TooLarge(too_large_text(limit))
-    return _join(pieces, request.headers.get(LENGTH_HEADER, ""))
+    return _join([*joined, *pieces], request.headers.get(LENGTH_HEADER, ""))
 
 
 def _join(pieces: list[bytes], length: str) -> bytearray:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 from aiohttp import ClientConnectionResetError, HttpVersion11, hdrs, web
 from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.http import SERVER_SOFTWARE
+from aiohttp.typedefs import Handler
 
 from mlserver_core.errors import TooLarge
 from mlserver_core.rest.body import too_large_text
@@ -66,20 +67,28 @@ class FastPath:
         metrics: RestMetrics | None,
     ) -> None:
         self._app = app
+        self._others: Handler
         self._engine = app[ENGINE]
         self._open_calls = app[OPEN_CALLS]
         self._routes = routes
         self._paths = [cast("web.Resource", route.resource).canonical for route in routes]
         self._metrics = metrics
         self._gzip = settings.gzip_enabled
-        # Cross-origin headers are the application's affair, and so is an access log.
-        self._on = settings.cors_settings is None and not settings.debug
+        # Cross-origin headers are the application's affair, and so is an access log. An aiohttp
+        # that keeps its routes in another place goes its own way.
+        known = hasattr(web.Request, "_match_info")
+        self._on = known and settings.cors_settings is None and not settings.debug
+
+    def take_over(self, server: web.Server) -> None:
+        """Takes the requests of aiohttp's server, which gets back those that are not taken."""
+        self._others = cast("Handler", server.request_handler)
+        server.request_handler = cast("Any", self.handle)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answers a request, by itself or through the application."""
         model = self._model_of(request)
         if model is None:
-            return await self._app._handle(request)  # noqa: SLF001  # as aiohttp's own server does
+            return await self._others(request)
         if self._metrics is None:
             return await self._answer(request, *model)
         status = 500

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import attrs
 from aiohttp import web
@@ -79,7 +79,7 @@ class _Runner(web.AppRunner):
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
         server.__class__ = _Server
-        server.request_handler = cast("Any", self.app[FAST_PATH].handle)  # of requests of ours
+        self.app[FAST_PATH].take_over(server)
         return server
 
 

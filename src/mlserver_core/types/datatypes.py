@@ -59,9 +59,9 @@ _NUMPY_NAMES = {
     Datatype.BYTES: "object",
 }
 _DATATYPES = {name: datatype for datatype, name in _NUMPY_NAMES.items()}
-#: By numpy's character for a type; its name is put together each time that it is asked for.
-_BY_CHARACTER = {
-    np.dtype(name).char: datatype for name, datatype in _DATATYPES.items() if name != "bfloat16"
+#: A dtype's name is put together each time that it is asked for.
+_BY_DTYPE = {
+    np.dtype(name): datatype for name, datatype in _DATATYPES.items() if name != "bfloat16"
 }
 
 #: Datatypes whose values are real numbers, so that ``null`` means NaN.
@@ -86,7 +86,7 @@ def to_datatype(dtype: np.dtype) -> Datatype:
     Raises:
         InvalidRequest: a dtype the protocol has no datatype for, such as complex128.
     """
-    found = _BY_CHARACTER.get(dtype.char)
+    found = _BY_DTYPE.get(dtype)
     if found is not None:
         return found
     if dtype.kind in "OSU":
