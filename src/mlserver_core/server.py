@@ -239,10 +239,6 @@ class MLServer:
             self.plugins.notify("mlserver_server_stopping", server=self)
             await self._drain()
             deadline = time.monotonic() + grace
-            # A connection that is accepted just now is complete some turns of the loop later;
-            # asyncio would lose its socket if the listener were closed in between.
-            for _ in range(5):
-                await asyncio.sleep(0)
             async with self._opening:
                 await self._each_transport(lambda transport: transport.stop_listening())
             await self.engine.models.stop_loading(grace)

@@ -23,8 +23,9 @@ from mlserver_core.grpc.messages import load_messages
 from mlserver_core.grpc.metrics import count_calls
 from mlserver_core.grpc.reflection import ReflectionService
 from mlserver_core.grpc.service import InferenceService
+from mlserver_core.listener import Listener
 from mlserver_core.settings import Settings
-from mlserver_core.settings.listening import cannot_listen, shown_host
+from mlserver_core.settings.listening import shown_host
 
 logger = logging.getLogger("mlserver.grpc")
 
@@ -61,7 +62,8 @@ class GrpcServer(Server):
         self._h2_config.header_encoding = "latin-1"
         self._protocols: weakref.WeakSet[GrpcConnection] = weakref.WeakSet()
 
-    def _protocol_factory(self) -> GrpcConnection:
+    def make_connection(self) -> GrpcConnection:
+        """What takes the bytes of one client."""
         self.__gc_step__()
         handler = CallHandler(
             self._mapping, self._codec, self._status_details_codec, self.__dispatch__
@@ -70,17 +72,6 @@ class GrpcServer(Server):
         connection = GrpcConnection(handler, self._config, self._h2_config)
         self._protocols.add(connection)
         return connection
-
-    @property
-    def port(self) -> int:
-        """The port it listens on, once started."""
-        sockets = getattr(self._server, "sockets", ())
-        return sockets[0].getsockname()[1] if sockets else 0
-
-    def stop_listening(self) -> None:
-        """Takes no more connections; calls in flight go on."""
-        if self._server is not None:
-            self._server.close()
 
     async def end_calls(self, seconds: float) -> None:
         """Gives up what is still open; its clients are told, unless that takes ``seconds``."""
@@ -94,15 +85,19 @@ class GrpcServer(Server):
         connections = (protocol.connection for protocol in self._open())
         return sum(each._transport.get_write_buffer_size() for each in connections)  # noqa: SLF001
 
-    def close_connections(self) -> None:
-        """Closes every connection once what is written is sent.
+    async def close_connections(self) -> None:
+        """Closes every connection once what is written is sent, and waits for the calls.
 
-        grpclib cancels the calls and leaves the connections open; from Python 3.12 on, its
-        ``wait_closed`` would then wait for the clients. No GOAWAY goes before: grpclib's own
-        client drops an answer that it has received but not read when it sees one.
+        No GOAWAY goes before: grpclib's own client drops an answer that it has received but not
+        read when it sees one.
         """
+        handlers = list(self._handlers)
+        for handler in handlers:
+            handler.close()
         for protocol in self._open():
             protocol.processor.close("the server stops")
+        for handler in handlers:
+            await handler.wait_closed()
 
     def _open(self) -> list[GrpcConnection]:
         made = (each for each in list(self._protocols) if hasattr(each, "processor"))
@@ -123,6 +118,7 @@ class GrpcTransport:
     engine: InferenceEngine
     port: int = attrs.field(default=0, init=False)
     _server: GrpcServer | None = attrs.field(default=None, init=False)
+    _listener: Listener | None = attrs.field(default=None, init=False)
     _in_flight: InFlight = attrs.field(factory=InFlight, init=False)
 
     @property
@@ -136,18 +132,16 @@ class GrpcTransport:
         Raises:
             StartupError: the address cannot be bound; says which setting to change.
         """
-        server = GrpcServer(self._services())
-        try:
-            await server.start(self.settings.host, self.settings.grpc_port)
-        except OSError as error:
-            raise cannot_listen("gRPC", self.settings, "grpc_port", error) from None
-        self._server = server
-        self.port = server.port
+        self._server = GrpcServer(self._services())
+        make = self._server.make_connection
+        self._listener = Listener(self.settings, make, name="gRPC", setting="grpc_port")
+        await self._listener.start()
+        self.port = self._listener.port
 
     async def stop_listening(self) -> None:
         """Takes no more connections."""
-        if self._server is not None:
-            self._server.stop_listening()
+        if self._listener is not None:
+            await self._listener.stop()
 
     async def close(self, seconds: float) -> None:
         """Closes every connection, once its answers are written, and after ``seconds`` anyway."""
@@ -159,10 +153,8 @@ class GrpcTransport:
         await server.end_calls(_LONGEST_CLOSE)
         while server.unsent() and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(_PERIOD)  # nothing tells when a buffer is empty
-        server.close()
-        server.close_connections()
         try:
-            await asyncio.wait_for(server.wait_closed(), _LONGEST_CLOSE)
+            await asyncio.wait_for(server.close_connections(), _LONGEST_CLOSE)
         except asyncio.TimeoutError:
             logger.warning("A gRPC client does not take its answer; its connection is left")
 

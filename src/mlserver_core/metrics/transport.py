@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from typing import Any
+from typing import Any, cast
 
 import attrs
 from aiohttp import web
@@ -12,8 +12,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 
+from mlserver_core.listener import Listener
 from mlserver_core.settings import Settings
-from mlserver_core.settings.listening import cannot_listen, shown_host
+from mlserver_core.settings.listening import shown_host
 
 #: Seconds; aiohttp takes 0 for "for ever".
 _SHORTEST = 0.1
@@ -34,7 +35,7 @@ class MetricsTransport:
     registry: CollectorRegistry
     port: int = attrs.field(default=0, init=False)
     _runner: web.AppRunner | None = attrs.field(default=None, init=False)
-    _site: web.TCPSite | None = attrs.field(default=None, init=False)
+    _listener: Listener | None = attrs.field(default=None, init=False)
 
     @property
     def listening(self) -> str:
@@ -52,18 +53,15 @@ class MetricsTransport:
         app.router.add_get(str(self.settings.metrics_endpoint), self.get_metrics)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHORTEST)
         await self._runner.setup()
-        self._site = web.TCPSite(self._runner, self.settings.host, self.settings.metrics_port)
-        try:
-            await self._site.start()
-        except OSError as error:
-            raise cannot_listen("Metrics", self.settings, "metrics_port", error) from None
-        self.port = self._runner.addresses[0][1]
+        server = cast("web.Server", self._runner.server)  # setup() has made it
+        self._listener = Listener(self.settings, server, name="Metrics", setting="metrics_port")
+        await self._listener.start()
+        self.port = self._listener.port
 
     async def stop_listening(self) -> None:
         """Takes no more connections."""
-        if self._site is not None:
-            await self._site.stop()
-            self._site = None
+        if self._listener is not None:
+            await self._listener.stop()
 
     async def close(self, seconds: float) -> None:
         """Closes every connection, once its answers are written, and after ``seconds`` anyway."""

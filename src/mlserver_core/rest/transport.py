@@ -11,6 +11,7 @@ import attrs
 from aiohttp import web
 
 from mlserver_core.engine.engine import InferenceEngine
+from mlserver_core.listener import Listener
 from mlserver_core.rest.app import make_app
 from mlserver_core.rest.custom import check_route
 from mlserver_core.rest.errors import one_line, to_response
@@ -19,7 +20,7 @@ from mlserver_core.rest.keys import READING
 from mlserver_core.rest.open_calls import OPEN_CALLS
 from mlserver_core.rest.request_id import HEADER
 from mlserver_core.settings import Settings
-from mlserver_core.settings.listening import cannot_listen, shown_host
+from mlserver_core.settings.listening import shown_host
 from mlserver_core.types.request_ids import make_request_id
 
 #: Seconds; aiohttp takes 0 for "for ever".
@@ -97,7 +98,7 @@ class RestTransport:
     engine: InferenceEngine
     port: int = attrs.field(default=0, init=False)
     _runner: _Runner | None = attrs.field(default=None, init=False)
-    _site: web.TCPSite | None = attrs.field(default=None, init=False)
+    _listener: Listener | None = attrs.field(default=None, init=False)
 
     @property
     def listening(self) -> str:
@@ -120,18 +121,15 @@ class RestTransport:
             shutdown_timeout=_SHORTEST,  # close() has waited by then
         )
         await self._runner.setup()
-        self._site = web.TCPSite(self._runner, self.settings.host, self.settings.http_port)
-        try:
-            await self._site.start()
-        except OSError as error:
-            raise cannot_listen("REST", self.settings, "http_port", error) from None
-        self.port = self._runner.addresses[0][1]
+        server = cast("web.Server", self._runner.server)  # setup() has made it
+        self._listener = Listener(self.settings, server, name="REST", setting="http_port")
+        await self._listener.start()
+        self.port = self._listener.port
 
     async def stop_listening(self) -> None:
         """Takes no more connections."""
-        if self._site is not None:
-            await self._site.stop()
-            self._site = None
+        if self._listener is not None:
+            await self._listener.stop()
 
     async def close(self, seconds: float) -> None:
         """Closes every connection, once its answers are written, and after ``seconds`` anyway."""
