@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -71,13 +72,13 @@ def _train_iris(setup: Setup) -> Path:
     return path
 
 
-def _write_settings(setup: Setup) -> None:
-    settings = {
+def _write_settings(setup: Setup, **more: object) -> None:
+    settings: dict[str, object] = {
         "host": "127.0.0.1",
         "http_port": setup.http_port,
         "grpc_port": setup.grpc_port,
         "metrics_port": setup.metrics_port,
-        "debug": False,  # MLServer's default writes a line for each request
+        **more,
     }
     if setup.workers is not None:
         settings["parallel_workers"] = setup.workers
@@ -111,8 +112,8 @@ def _prepare_ours(setup: Setup) -> list[str]:
     return [str(setup.python.with_name("mlserver")), "start", str(setup.folder / "models")]
 
 
-def _prepare_mlserver(setup: Setup) -> list[str]:
-    _write_settings(setup)
+def _prepare_mlserver(setup: Setup, **more: object) -> list[str]:
+    _write_settings(setup, **more)
     _write_models(setup, "mlserver", plain=False)
     _write_iris(setup, "mlserver_sklearn.SKLearnModel")
     return [str(setup.python.with_name("mlserver")), "start", str(setup.folder / "models")]
@@ -176,6 +177,10 @@ MLSERVER = Peer(
     cases=_ALL_SUMS - {"binary 1x1000000"} | {"rest iris", "batching", "workers: rest iris"},
     prepare=_prepare_mlserver,
 )
+#: By default it writes a line into the log for each request; ours and KServe's do not.
+MLSERVER_QUIET = attrs.evolve(
+    MLSERVER, name="MLServer, debug off", prepare=partial(_prepare_mlserver, debug=False)
+)
 KSERVE = Peer(
     name="KServe SDK",
     distribution="kserve",
@@ -186,4 +191,4 @@ KSERVE = Peer(
     prepare=_prepare_kserve,
 )
 #: By the name that the command line takes.
-PEERS = {"mlserver": MLSERVER, "kserve": KSERVE, "bare": BARE}
+PEERS = {"mlserver": MLSERVER, "quiet": MLSERVER_QUIET, "kserve": KSERVE, "bare": BARE}

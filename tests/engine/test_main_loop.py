@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 import textwrap
+
+import pytest
 
 LONG = 120
 
@@ -72,3 +75,39 @@ def test_the_end_collects_no_garbage():
         main_loop.end(1)
     """
     assert ended(code) == (1, [], "")
+
+
+PAGES = """
+    import resource
+    from mlserver_core.engine import main_loop
+
+    main_loop.keep_freed_memory()
+
+    def touched():
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(10):
+            tensors = [bytearray(2**22) for _ in range(8)]
+            del tensors
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    touched()
+    print(touched())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has mallopt")
+@pytest.mark.parametrize(
+    ("environ", "kept"),
+    [({}, True), ({"MALLOC_TRIM_THRESHOLD_": "131072"}, False), ({"GLIBC_TUNABLES": ""}, False)],
+    ids=["by default", "the operator's variable", "the operator's tunables"],
+)
+def test_memory_for_large_tensors_is_kept_unless_the_operator_has_decided(
+    monkeypatch, environ, kept
+):
+    for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    code, (pages,), _ = ended(PAGES)
+    assert code == 0
+    assert (int(pages) < 1024) is kept, pages  # one tensor has as many

@@ -58,5 +58,4 @@ if __name__ == "__main__":
         http_port=int(http_port),
         grpc_port=int(grpc_port),
         workers=1,
-        enable_latency_logging=False,
     ).start(models)

@@ -99,6 +99,7 @@ def _serve(loaded: Loaded[Settings], plugins: PluginManager, strict: bool) -> in
     sys.path.extend([str(Path.cwd()), str(Path(loaded.value.model_repository_root).resolve())])
 
     main_loop.lift_descriptor_limit()
+    main_loop.keep_freed_memory()
 
     async def serve() -> int:
         code = 0

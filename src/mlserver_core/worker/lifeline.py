@@ -94,6 +94,7 @@ def guard(*sockets: socket.socket) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     main_loop.lift_descriptor_limit()
+    main_loop.keep_freed_memory()
 
 
 def _ignore(number: int, frame: FrameType | None) -> None:
