@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import shlex
 import shutil
+import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -19,10 +21,10 @@ from side_by_side.cases import CASES
 from side_by_side.environments import make_environment, read_version
 from side_by_side.measuring import Plan, measure_cases, measure_starts
 from side_by_side.peers import OURS, PEERS, Peer
-from side_by_side.report import Results, write_report
+from side_by_side.report import Results, make_page
 
 QUICK = Plan(rounds=1, seconds=1, warm_up=1)
-THOROUGH = Plan(rounds=3, seconds=5, warm_up=2)
+THOROUGH = Plan(rounds=3, seconds=4, warm_up=1)
 
 
 def main() -> None:
@@ -32,7 +34,7 @@ def main() -> None:
         if shutil.which(tool) is None:
             raise SystemExit(f"{tool} is missing; install it, on Debian: apt-get install wrk")
     plan = QUICK if options.quick else THOROUGH
-    asked = [OURS, *(PEERS[name] for name in options.peers.split(",") if name)]
+    asked = [OURS, *(PEERS[name] for name in options.peers)]
     peers = [(peer, _python_of(peer, options)) for peer in asked]
     cases = [case for case in CASES if not options.cases or case.name in options.cases]
     measured = {}
@@ -42,14 +44,28 @@ def main() -> None:
             measured.update(measure_cases(group, peers, plan))
     results = Results(
         command=shlex.join(["python", "benchmarks/run.py", *sys.argv[1:]]),
+        version=describe_code(),
         plan=plan,
         versions={peer.name: _version(peer, python) for peer, python in peers},
         cases=cases,
         measured=measured,
         starts={} if options.cases else measure_starts(_starting(peers), plan),
     )
-    write_report(results, options.output)
-    print(f"written: {options.output}")
+    page = make_page(results)
+    whole = not (options.quick or options.cases or options.here) and options.peers == [*PEERS]
+    path = options.output or (HERE / "RESULTS.md" if whole else None)
+    if path is None:
+        print(page)
+        return
+    path.write_text(page, encoding="utf-8")
+    print(f"written: {path}")
+
+
+def describe_code() -> str:
+    """The day, and the commit of this clone."""
+    command = ["git", "-C", str(HERE), "describe", "--always", "--dirty"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return f"{date.today()}, commit {done.stdout.strip() or 'unknown'}"  # noqa: DTZ011  # the day here
 
 
 def read_options() -> argparse.Namespace:
@@ -57,12 +73,14 @@ def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round")
     parser.add_argument(
-        "--peers", default=",".join(PEERS), help="with commas; without any, only ours"
+        "--peers", nargs="*", choices=PEERS, default=[*PEERS], help="only beside these, or none"
     )
     parser.add_argument(
         "--cases", nargs="*", choices=[case.name for case in CASES], help="only these, no starts"
     )
-    parser.add_argument("--output", type=Path, default=HERE / "RESULTS.md")
+    parser.add_argument(
+        "--output", type=Path, help="the page; RESULTS.md if all is measured, else it is printed"
+    )
     parser.add_argument(
         "--here", action="store_true", help="take our server from the Python that runs this"
     )

@@ -42,12 +42,9 @@ def read_version(python: Path, distribution: str) -> str:
     return _run([python, "-c", code]).strip()
 
 
-def time_import(python: Path, package: str) -> float:
-    """Seconds that ``import PACKAGE`` takes in a fresh interpreter, which has started already."""
-    code = (
-        "from time import perf_counter as now; begun = now(); "
-        f"import {package}; print(now() - begun)"
-    )
+def time_import(python: Path, statement: str) -> float:
+    """Seconds that an import takes in a fresh interpreter, which has started already."""
+    code = f"from time import perf_counter as now; begun = now(); {statement}; print(now() - begun)"
     return float(_run([python, "-c", code]))
 
 

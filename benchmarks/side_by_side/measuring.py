@@ -126,7 +126,7 @@ def measure_starts(peers: Sequence[tuple[Peer, Path]], plan: Plan) -> dict[str, 
                 place = Path(folder) / "served"
                 with serve(peer, python, place, cpu, only_sum=True) as server:
                     memory = server.memory()
-            imported = time_import(python, peer.package)
+            imported = time_import(python, peer.importing)
             found[peer.name].append(
                 Start(ready=server.start_seconds, imported=imported, memory=memory)
             )

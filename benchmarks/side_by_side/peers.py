@@ -44,7 +44,7 @@ class Peer:
     Attributes:
         name: in tables.
         distribution: whose version is told.
-        package: what is imported to time an import.
+        importing: imports what a model is made of.
         environment: the name of its virtual environment.
         requirements: what pip installs.
         cases: the names of the cases it can answer.
@@ -53,7 +53,7 @@ class Peer:
 
     name: str
     distribution: str
-    package: str
+    importing: str
     environment: str
     requirements: Sequence[str]
     cases: frozenset[str]
@@ -151,7 +151,7 @@ _OURS_REQUIREMENTS = ("-e", str(ROOT), "-e", str(ROOT / "plugins" / "sklearn"), 
 OURS = Peer(
     name="mlserver-core",
     distribution="mlserver-core",
-    package="mlserver_core",
+    importing="from mlserver_core import MLModel",
     environment="mlserver-core",
     requirements=_OURS_REQUIREMENTS,
     cases=_ALL_SUMS | {"rest iris", "batching", "batching, plain def", "workers: rest iris"},
@@ -161,7 +161,7 @@ OURS = Peer(
 BARE = Peer(
     name="bare handler",
     distribution="aiohttp",
-    package="aiohttp",
+    importing="from aiohttp import web",
     environment="mlserver-core",
     requirements=_OURS_REQUIREMENTS,
     cases=frozenset({"rest 1x4", "rest 128x128", "rest 1x1000000"}),
@@ -170,7 +170,7 @@ BARE = Peer(
 MLSERVER = Peer(
     name="MLServer",
     distribution="mlserver",
-    package="mlserver",
+    importing="from mlserver import MLModel",
     environment="mlserver",
     # With the uvloop that is resolved without a bound, 1.7.1 does not start.
     requirements=("mlserver==1.7.1", "mlserver-sklearn==1.7.1", "uvloop<0.22", *_SCIKIT),
@@ -184,7 +184,7 @@ MLSERVER_QUIET = attrs.evolve(
 KSERVE = Peer(
     name="KServe SDK",
     distribution="kserve",
-    package="kserve",
+    importing="from kserve import Model",
     environment="kserve",
     requirements=("kserve==0.21.0", *_SCIKIT),
     cases=_ALL_SUMS | {"rest iris"},

@@ -23,7 +23,7 @@ START_AIMS = {
 _REACHED = {True: "yes", False: "no", None: "not measured"}
 _START_TITLES = {
     "ready": "start to ready with one small model, seconds",
-    "imported": "import of the package, seconds",
+    "imported": "import of the base class for models, seconds",
     "memory": "memory then, MB",
 }
 
@@ -34,6 +34,7 @@ class Results:
 
     Attributes:
         command: that measured it.
+        version: of the code, and when it was measured.
         plan: how thoroughly.
         versions: of the distributions, by the peers' names.
         cases: those that were measured.
@@ -42,6 +43,7 @@ class Results:
     """
 
     command: str
+    version: str
     plan: Plan
     versions: Mapping[str, str]
     cases: Sequence[Case]
@@ -88,22 +90,28 @@ class Row:
         return f"{_ratio(ours, self.figures[aim.of])} x" if aim.of else show(ours)
 
 
-def write_report(results: Results, path: Path) -> None:
-    """Writes the page; what stood there before is replaced."""
+def make_page(results: Results) -> str:
+    """The page, as Markdown."""
     rows = make_rows(results)
     missed = [line for row in rows for line in row.misses()]
-    lost = [line for row in rows for line in row.losses()]
+    lost = [line for row in rows for line in row.losses()] + _slower(results)
     plan = results.plan
     others = [name for name in results.versions if name != OURS.name]
     sections = (
         "# Results",
         f"Written by `{results.command}`; not to be edited. [README.md](README.md) says how.",
         (
-            f"Medians of {plan.rounds} round(s) of {plan.seconds:g} seconds, servers in turns. "
+            f"{results.version}. Medians of {plan.rounds} round(s) of {plan.seconds:g} seconds, "
+            "servers in turns. "
             f"{describe_host()}"
         ),
         "\n".join(f"- {name}: {version}" for name, version in results.versions.items()),
-        "Answers in a second; in brackets how many times the peer's figure ours is.",
+        (
+            "Answers in a second; in brackets how many times the peer's figure ours is. All "
+            "servers run in one process on one processor (`parallel_workers: 0`), but for the row "
+            "of default workers. A cell is empty where a server cannot do it, or is not set up for "
+            "it here. Aims were set before the work on speed began, from a first look at the peers."
+        ),
         "\n".join(_table(rows, others)),
         "## Aims missed",
         "\n".join(f"- {line}" for line in missed) or "None.",
@@ -116,7 +124,7 @@ def write_report(results: Results, path: Path) -> None:
         ),
         "\n".join(_latencies(results)),
     )
-    path.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+    return "\n\n".join(sections) + "\n"
 
 
 def make_rows(results: Results) -> list[Row]:
@@ -139,7 +147,7 @@ def make_rows(results: Results) -> list[Row]:
 
 def _table(rows: Sequence[Row], peers: Sequence[str]) -> list[str]:
     lines = [
-        f"| case | {OURS.name} | {' | '.join(peers)} | aim | reached |",
+        f"| {' | '.join(['case', OURS.name, *peers, 'aim', 'reached'])} |",
         "|---|---|" + "---|" * len(peers) + "---|---|",
     ]
     for row in rows:
@@ -151,6 +159,20 @@ def _table(rows: Sequence[Row], peers: Sequence[str]) -> list[str]:
         reached = [_REACHED[row.meets(aim)] for aim in row.aims]
         cells += ["; ".join(map(str, row.aims)), "; ".join(reached)]
         lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def _slower(results: Results) -> list[str]:
+    """Which other server has the better p99, in words."""
+    lines = []
+    for case in results.cases:
+        measured = results.measured[case.name]
+        ours = measured[OURS.name].p99
+        lines += [
+            f"{case.title}: p99 of {name} is {each.p99 * 1e3:.1f} ms, ours {ours * 1e3:.1f} ms"
+            for name, each in measured.items()
+            if name != BARE.name and each.p99 < ours
+        ]
     return lines
 
 

@@ -82,7 +82,7 @@ def test_a_server_that_answers_wrongly_is_not_measured(tmp_path):
     shutil.copytree(ROOT / "benchmarks", wrong)
     code = models.read_text(encoding="utf-8").replace("array.sum()]", "array.sum() + 1]")
     (wrong / "side_by_side" / "served" / "models.py").write_text(code, encoding="utf-8")
-    command = [sys.executable, wrong / "run.py", "--quick", "--here", "--peers", ""]
+    command = [sys.executable, wrong / "run.py", "--quick", "--here", "--peers"]
     command += ["--cases", "rest 1x4", "--output", tmp_path / "page"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
