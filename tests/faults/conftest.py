@@ -161,7 +161,13 @@ class Server:
 
     def __attrs_post_init__(self) -> None:
         wait_until(lambda: len(self.pids()) == self.workers, "as many workers as wanted")
+        before = self._sockets()
+        self.ready()  # with the first connection uvloop opens a descriptor that it keeps
+        wait_until(lambda: self._sockets() == before, "the end of that connection")
         self._open = len(descriptors(self.pid))
+
+    def _sockets(self) -> set[str]:
+        return {each for each in descriptors(self.pid) if each.startswith("socket:")}
 
     @property
     def pid(self) -> int:
