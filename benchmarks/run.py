@@ -72,9 +72,7 @@ def read_options() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round")
-    parser.add_argument(
-        "--peers", nargs="*", choices=PEERS, default=[*PEERS], help="only beside these, or none"
-    )
+    parser.add_argument("--peers", nargs="*", choices=PEERS, help="only beside these, or none")
     parser.add_argument(
         "--cases", nargs="*", choices=[case.name for case in CASES], help="only these, no starts"
     )
@@ -90,7 +88,10 @@ def read_options() -> argparse.Namespace:
         default=Path.home() / ".cache" / "mlserver-core-benchmarks",
         help="where the servers' virtual environments are kept",
     )
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.peers is None:  # two minutes are enough for one MLServer
+        options.peers = [name for name in PEERS if not (options.quick and name == "quiet")]
+    return options
 
 
 def _python_of(peer: Peer, options: argparse.Namespace) -> Path:

@@ -177,7 +177,7 @@ MLSERVER = Peer(
     cases=_ALL_SUMS - {"binary 1x1000000"} | {"rest iris", "batching", "workers: rest iris"},
     prepare=_prepare_mlserver,
 )
-#: By default it writes a line into the log for each request; ours and KServe's do not.
+#: By default MLServer writes a line into the log for each request, which this one does not.
 MLSERVER_QUIET = attrs.evolve(
     MLSERVER, name="MLServer, debug off", prepare=partial(_prepare_mlserver, debug=False)
 )

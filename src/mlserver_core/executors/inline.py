@@ -88,7 +88,7 @@ class InlineExecutor:
         call = Call(asyncio.get_running_loop().create_future(), function, arguments)
         try:
             call.finish(function(*arguments), None)
-        except BaseException as error:  # noqa: BLE001  # raised where the answer is asked for
+        except BaseException as error:  # noqa: BLE001  # the model's; raised to its caller
             call.finish(None, error)
         try:
             return call

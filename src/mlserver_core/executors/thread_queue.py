@@ -91,7 +91,7 @@ class ThreadQueue:
         name = f"{self._name}_{len(self._bells)}"
         thread = threading.Thread(target=self._work, args=(bell,), name=name)
         # Python's own pools have theirs there too: at its end it puts None, and then waits.
-        bells: Any = pools._threads_queues  # noqa: SLF001
+        bells: Any = pools._threads_queues  # noqa: SLF001  # no public way to it
         thread.start()
         self._bells.append(bell)
         bells[thread] = bell

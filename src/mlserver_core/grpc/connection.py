@@ -50,7 +50,7 @@ class CallStream(Stream):
     def init_stream(self, stream_id: int, connection: Connection) -> None:
         """As grpclib does it, which has no place to pass a buffer."""
         self.id = stream_id
-        self.buffer = Received(partial(connection.ack, stream_id))  # type: ignore[assignment]
+        self.buffer = Received(partial(connection.ack, stream_id))  # type: ignore[assignment]  # for Buffer
         connection.streams_started += 1
         self.created = connection.last_stream_created = time.monotonic()
 

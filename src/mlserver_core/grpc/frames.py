@@ -31,7 +31,7 @@ class _Data(DataFrame):
         self.data = data
         self.body_len = len(data)
         self.pad_length = 0
-        self.flags = _ENDS if ends else _NOTHING  # type: ignore[assignment]
+        self.flags = _ENDS if ends else _NOTHING  # type: ignore[assignment]  # h2 only looks in it
 
     def __repr__(self) -> str:
         return "DATA"
@@ -45,7 +45,7 @@ class _Headers(HeadersFrame):
         self.data = data
         self.body_len = len(data)
         self.pad_length = 0
-        self.flags = _ENDS if ends else _NOTHING  # type: ignore[assignment]
+        self.flags = _ENDS if ends else _NOTHING  # type: ignore[assignment]  # h2 only looks in it
 
     def __repr__(self) -> str:
         return "HEADERS"

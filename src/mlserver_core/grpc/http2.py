@@ -58,7 +58,7 @@ class ServerConnection(H2Connection):
             if self._checked is None:
                 self._checked = CheckedHeaders(check)  # which holds this stream; others hold it
             else:
-                stream._process_received_headers = self._checked  # noqa: SLF001
+                stream._process_received_headers = self._checked  # noqa: SLF001  # h2 has no hook
         return stream
 
     def send_answer(self, stream_id: int, headers: Headers, data: bytes, trailers: Headers) -> None:

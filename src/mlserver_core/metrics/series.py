@@ -11,7 +11,7 @@ import os
 import time
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Generic, TypeVar
 
 import attrs
 from prometheus_client import CollectorRegistry, Metric
@@ -71,7 +71,10 @@ class Distribution:
         yield "_sum", {}, self.total
 
 
-class _Family(Collector):
+V = TypeVar("V", "Count", "Distribution")
+
+
+class _Family(Collector, Generic[V]):
     """All series of one name.
 
     Args:
@@ -97,8 +100,18 @@ class _Family(Collector):
         self.name = name
         self.description = description
         self._label_names = tuple(label_names)
-        self._values: dict[tuple[str, ...], Any] = {}
+        self._values: dict[tuple[str, ...], V] = {}
         registry.register(self)
+
+    def labels(self, *labels: str) -> V:
+        """The series with these labels, made if it is not there."""
+        found = self._values.get(labels)
+        if found is None:
+            found = self._values[labels] = self._make()
+        return found
+
+    def _make(self) -> V:
+        raise NotImplementedError
 
     def remove(self, *labels: str) -> None:
         """Takes out a series; it need not be there."""
@@ -120,44 +133,32 @@ class _Family(Collector):
         yield Metric(self.name, self.description, self.kind)
 
 
-class Counter(_Family):
+class Counter(_Family[Count]):
     """Counts what happens."""
 
     kind = "counter"
 
-    def labels(self, *labels: str) -> Count:
-        """The series with these labels, made if it is not there."""
-        found: Count | None = self._values.get(labels)
-        if found is None:
-            found = self._values[labels] = Count("_total")
-        return found
+    def _make(self) -> Count:
+        return Count("_total")
 
 
-class Gauge(_Family):
+class Gauge(_Family[Count]):
     """Counts what is there now."""
 
     kind = "gauge"
 
-    def labels(self, *labels: str) -> Count:
-        """The series with these labels, made if it is not there."""
-        found: Count | None = self._values.get(labels)
-        if found is None:
-            found = self._values[labels] = Count("")
-        return found
+    def _make(self) -> Count:
+        return Count("")
 
 
-class Summary(_Family):
+class Summary(_Family[Distribution]):
     """Count and sum of values."""
 
     kind = "summary"
     bounds: Sequence[float] = ()
 
-    def labels(self, *labels: str) -> Distribution:
-        """The series with these labels, made if it is not there."""
-        found: Distribution | None = self._values.get(labels)
-        if found is None:
-            found = self._values[labels] = Distribution(self.bounds)
-        return found
+    def _make(self) -> Distribution:
+        return Distribution(self.bounds)
 
 
 class Histogram(Summary):
@@ -180,7 +181,7 @@ class Histogram(Summary):
 
 def _show(bound: float) -> str:
     """A bound as Prometheus writes it."""
-    shown: str = floatToGoString(bound)  # type: ignore[no-untyped-call]
+    shown: str = floatToGoString(bound)  # type: ignore[no-untyped-call]  # it has no types
     return shown
 
 
