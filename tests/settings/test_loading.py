@@ -1,6 +1,7 @@
 """Settings out of their sources: who wins, and how every mistake is told."""
 
 import json
+from pathlib import Path
 
 import attrs
 import pytest
@@ -729,12 +730,13 @@ def test_parameters_of_a_model_whose_features_are_not_built_yet_warn(model):
 
 
 def test_without_an_implementation_there_is_no_implicit_model():
-    assert load_implicit_model({}) is None
-    assert load_implicit_model({"MLSERVER_MODEL_NAME": "iris"}) is None
+    assert load_implicit_model(Path(), {}) is None
+    assert load_implicit_model(Path(), {"MLSERVER_MODEL_NAME": "iris"}) is None
 
 
 def test_the_environment_alone_describes_a_model():
     loaded = load_implicit_model(
+        Path(),
         {
             "MLSERVER_MODEL_IMPLEMENTATION": "my.Model",
             "MLSERVER_MODEL_NAME": "iris",
@@ -753,14 +755,16 @@ def test_the_environment_alone_describes_a_model():
 
 
 def test_an_implicit_model_without_a_name_is_called_default():
-    assert load_implicit_model({"mlserver_model_implementation": "a"}).value.name == "default"
+    assert (
+        load_implicit_model(Path(), {"mlserver_model_implementation": "a"}).value.name == "default"
+    )
 
 
 def test_an_implicit_model_may_stand_in_the_dotenv_file(tmp_path):
     dotenv = tmp_path / ".env"
     dotenv.write_text("MLSERVER_MODEL_IMPLEMENTATION=a\nMLSERVER_MODEL_NAME=b\n")
 
-    made = load_implicit_model({"MLSERVER_MODEL_NAME": "c"}, dotenv=dotenv).value
+    made = load_implicit_model(Path(), {"MLSERVER_MODEL_NAME": "c"}, dotenv=dotenv).value
 
     assert (made.implementation, made.name) == ("a", "c")
 
@@ -773,7 +777,7 @@ def test_all_problems_of_an_implicit_model_are_told_with_their_variables():
     }
 
     with pytest.raises(SettingsError) as caught:
-        load_implicit_model(env)
+        load_implicit_model(Path(), env)
 
     assert list(caught.value.problems) == [
         "environment: MLSERVER_MODEL_INPUTS: expected a list, got 'x'",

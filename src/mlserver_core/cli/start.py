@@ -16,7 +16,8 @@ from mlserver_core.hooks.manager import PluginManager
 from mlserver_core.logging.configuration import configure_logging
 from mlserver_core.server import MLServer
 from mlserver_core.settings import Settings
-from mlserver_core.settings.loading import Loaded, load_settings
+from mlserver_core.settings.loading import load_settings
+from mlserver_core.settings.merging import Loaded
 
 logger = logging.getLogger("mlserver")
 

@@ -13,10 +13,15 @@ from mlserver_core.errors import SettingsError, named
 from mlserver_core.repositories.interfaces import Listing, Unreadable
 from mlserver_core.settings import ModelSettings
 from mlserver_core.settings.fields import is_name
-from mlserver_core.settings.loading import Loaded, load_implicit_model, load_model_settings
+from mlserver_core.settings.loading import (
+    MODEL_FILE,
+    load_implicit_model,
+    load_model_settings,
+)
+from mlserver_core.settings.merging import Loaded
 from mlserver_core.settings.sources import read_json
 
-SETTINGS_FILE = "model-settings.json"
+SETTINGS_FILE = MODEL_FILE
 
 
 @attrs.define(kw_only=True)
@@ -26,7 +31,8 @@ class FolderRepository:
     Attributes:
         root: the folder.
         environ: fills in what the files leave out (``MLSERVER_MODEL_*``); where there is no
-            file at all, it may describe one model.
+            file at all, it may describe one model, or name a folder that does
+            (``MLSERVER_DEFAULTS_DIRS``).
         dotenv: a ``.env`` file, below the environment; it need not exist.
         strict: an unknown key is an error.
     """
@@ -59,7 +65,9 @@ class FolderRepository:
             warnings += loaded.warnings
             models[loaded.value.name, loaded.value.version] = loaded.value
         if not paths:
-            implicit = load_implicit_model(self.environ, dotenv=self.dotenv, strict=self.strict)
+            implicit = load_implicit_model(
+                self.root, self.environ, dotenv=self.dotenv, strict=self.strict
+            )
             if implicit is not None:
                 return Listing((implicit.value,), implicit.warnings)
         return Listing(tuple(models.values()), tuple(warnings), tuple(unreadable))

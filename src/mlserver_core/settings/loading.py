@@ -1,16 +1,17 @@
-"""Settings out of their sources: precedence, and every problem at once."""
+"""Settings out of their sources, and which of them wins."""
 
 from __future__ import annotations
 
-import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
 
 from mlserver_core.errors import SettingsError
-from mlserver_core.settings.fields import Effect, effect_of, kinds_of
+from mlserver_core.settings.defaults import default_files, is_beside_defaults, is_default
+from mlserver_core.settings.fields import kinds_of
+from mlserver_core.settings.merging import Loaded, merge
 from mlserver_core.settings.model import ModelParameters, ModelSettings
 from mlserver_core.settings.server import Settings
 from mlserver_core.settings.sources import (
@@ -20,26 +21,12 @@ from mlserver_core.settings.sources import (
     read_dotenv,
     read_json,
 )
-from mlserver_core.settings.unknown_keys import SERVER_PREFIX, find_unknown
-from mlserver_core.types.converter import converter, explain
-from mlserver_core.types.open_names import OpenNames
-
-T = TypeVar("T")
+from mlserver_core.settings.unknown_keys import SERVER_PREFIX
 
 MODEL_PREFIX = "MLSERVER_MODEL_"
-
-
-@attrs.frozen
-class Loaded(typing.Generic[T]):
-    """Settings, and what their author should know although they can be used.
-
-    Attributes:
-        value: the settings.
-        warnings: one sentence each.
-    """
-
-    value: T
-    warnings: tuple[str, ...]
+SERVER_FILE, MODEL_FILE = "settings.json", "model-settings.json"
+#: What says which model it is, and so is nothing that many could have from one file.
+_IDENTITY = ("name", "uri", "version")
 
 
 def load_settings(
@@ -52,6 +39,9 @@ def load_settings(
 ) -> Loaded[Settings]:
     """The server's settings: command line > environment > settings.json > .env > default.
 
+    The ``settings.json`` and ``.env`` of the folders that ``MLSERVER_DEFAULTS_DIRS`` names come
+    right below the other of their name.
+
     Args:
         folder: holds ``settings.json``, if there is one; becomes ``model_repository_root``.
         environ: the environment.
@@ -62,18 +52,21 @@ def load_settings(
     Raises:
         SettingsError: lists every problem with its place.
     """
-    path = folder / "settings.json"
+    path = folder / SERVER_FILE
+    files = default_files(SERVER_FILE, environ)
+    if path.exists() and not is_default(path, environ):
+        files.append(path)
     kinds = kinds_of(Settings)
     from_command_line = {
         name: parse_text(text, kinds.get(name, str)) for name, text in (overrides or {}).items()
     }
     sources = [
-        from_variables(".env", read_dotenv(dotenv) if dotenv else {}, SERVER_PREFIX, Settings),
-        Source(name=str(path), values=read_json(path) if path.exists() else {}),
+        *(from_variables(*each, SERVER_PREFIX, Settings) for each in _dotenvs(environ, dotenv)),
+        *(Source(name=str(each), values=read_json(each)) for each in files),
         from_variables("environment", environ, SERVER_PREFIX, Settings),
         Source(name="command line", values=from_command_line),
     ]
-    loaded = _merge(Settings, sources, strict=strict)
+    loaded = merge(Settings, sources, strict=strict)
     overruled = [source for source in sources if "model_repository_root" in source.values]
     loaded.value.model_repository_root = str(folder)
     return attrs.evolve(
@@ -95,6 +88,9 @@ def load_model_settings(
 ) -> Loaded[ModelSettings]:
     """A model's settings: its file > environment > .env > default.
 
+    A ``model-settings.json`` in a folder that ``MLSERVER_DEFAULTS_DIRS`` names lies below the
+    environment: it describes a model, and gives defaults to those that stand elsewhere.
+
     Args:
         path: the ``model-settings.json``.
         environ: the environment.
@@ -104,8 +100,50 @@ def load_model_settings(
     Raises:
         SettingsError: lists every problem with its place.
     """
-    values = read_json(path)
-    loaded = _load_model(Source(name=str(path), values=values), environ, dotenv, strict=strict)
+    return _load_file(path, path.parent, environ, dotenv, strict=strict)
+
+
+def load_implicit_model(
+    root: Path, environ: Mapping[str, str], *, dotenv: Path | None = None, strict: bool = False
+) -> Loaded[ModelSettings] | None:
+    """The one model that is served where there is no settings file: the one of the defaults, or
+    that which ``MLSERVER_MODEL_*`` describes.
+
+    Args:
+        root: what is served; the artifact is there where the defaults name none.
+        environ: the environment.
+        dotenv: path of a ``.env`` file; it need not exist.
+        strict: an unknown key is an error instead of a warning.
+
+    Returns:
+        None when there is no such file and ``MLSERVER_MODEL_IMPLEMENTATION`` is not set.
+
+    Raises:
+        SettingsError: lists every problem with its place.
+    """
+    defaults = default_files(MODEL_FILE, environ)
+    if defaults:
+        return _load_file(defaults[-1], root, environ, dotenv, strict=strict)
+    variables = [*_dotenvs(environ, dotenv), ("environment", environ)]
+    names = {name.upper() for _, each in variables for name in each}
+    if MODEL_PREFIX + "IMPLEMENTATION" not in names:
+        return None
+    loaded = merge(ModelSettings, _model_variables(variables), strict=strict)
+    loaded.value.name = loaded.value.name or "default"
+    return loaded
+
+
+def _load_file(
+    path: Path, artifact: Path, environ: Mapping[str, str], dotenv: Path | None, *, strict: bool
+) -> Loaded[ModelSettings]:
+    file = Source(name=str(path), values=read_json(path))
+    variables = _model_variables([("environment", environ)])
+    if is_default(path, environ):
+        upper = [file, *variables]
+    else:
+        upper = [*_model_defaults(path, environ), *variables, file]
+    lower = _model_variables(_dotenvs(environ, dotenv))
+    loaded = merge(ModelSettings, lower + upper, strict=strict)
     model = loaded.value
     model.source = path.absolute()  # not resolved: the model is where its link stands
     try:
@@ -115,35 +153,23 @@ def load_model_settings(
     if model.parameters is None:
         model.parameters = ModelParameters()
     if model.parameters.uri is None:
-        model.parameters.uri = str(model.source.parent)
+        model.parameters.uri = str(artifact.absolute())
     return loaded
 
 
-def load_implicit_model(
-    environ: Mapping[str, str], *, dotenv: Path | None = None, strict: bool = False
-) -> Loaded[ModelSettings] | None:
-    """The one model that ``MLSERVER_MODEL_*`` describes where there is no settings file.
-
-    Returns:
-        None when ``MLSERVER_MODEL_IMPLEMENTATION`` is not set.
-
-    Raises:
-        SettingsError: lists every problem with its place.
-    """
-    variables = (read_dotenv(dotenv) if dotenv else {}) | dict(environ)
-    if not any(name.upper() == MODEL_PREFIX + "IMPLEMENTATION" for name in variables):
-        return None
-    loaded = _load_model(Source(name="environment", values={}), environ, dotenv, strict=strict)
-    loaded.value.name = loaded.value.name or "default"
-    return loaded
+def _dotenvs(
+    environ: Mapping[str, str], dotenv: Path | None
+) -> list[tuple[str, Mapping[str, str]]]:
+    """The variables of each ``.env`` file, with the file's name; the weakest first."""
+    files = [(str(file), file) for file in default_files(".env", environ)]
+    if dotenv is not None and not is_default(dotenv, environ):
+        files.append((".env", dotenv))
+    return [(name, read_dotenv(file)) for name, file in files]
 
 
-def _load_model(
-    file: Source, environ: Mapping[str, str], dotenv: Path | None, *, strict: bool
-) -> Loaded[ModelSettings]:
-    places = {".env": read_dotenv(dotenv) if dotenv else {}, "environment": environ}
+def _model_variables(places: Sequence[tuple[str, Mapping[str, str]]]) -> list[Source]:
     sources = []
-    for name, variables in places.items():
+    for name, variables in places:
         inner = from_variables(name, variables, MODEL_PREFIX, ModelParameters)
         sources += [
             from_variables(name, variables, MODEL_PREFIX, ModelSettings),
@@ -153,84 +179,21 @@ def _load_model(
                 keys={f"parameters.{field}": key for field, key in inner.keys.items()},
             ),
         ]
-    return _merge(ModelSettings, [*sources, file], strict=strict)
+    return sources
 
 
-def _merge(cls: type[T], sources: Sequence[Source], *, strict: bool) -> Loaded[T]:
-    """Later sources win; a bad value is reported wherever it stands, overridden or not."""
-    kinds = kinds_of(cls)  # type: ignore[arg-type]
-    fields: dict[str, attrs.Attribute[Any]] = attrs.fields_dict(cls)  # type: ignore[arg-type]
-    plain: dict[str, Any] = {}
-    values: dict[str, Any] = {}
-    problems: list[str] = []
-    warnings: list[str] = []
-    unknown: list[str] = []
-    for source in sources:
-        for name, value in source.values.items():
-            if name not in fields or "help" not in fields[name].metadata:
-                continue
-            found = _problems(value, kinds[name], fields[name])
-            problems += [f"{source.where(name, path)}: {text}" for path, text in found]
-            if not found:
-                plain[name] = _layer(kinds[name], plain.get(name), value)
-                values[name] = converter().structure(plain[name], kinds[name])
-                warnings += _no_effect(source, fields[name], value)
-        (problems if strict else unknown).extend(find_unknown(cls, source))
-    given = {name for source in sources for name in source.values}
-    problems += [
-        sources[-1].where(name) + ": required, but missing"
-        for name, field in fields.items()
-        if field.default is attrs.NOTHING and name not in given
-    ]
-    if problems:
-        raise SettingsError(tuple(problems + unknown))  # a misspelt key may be the missing one
-    return Loaded(cls(**values), tuple(warnings + unknown))
+def _model_defaults(path: Path, environ: Mapping[str, str]) -> list[Source]:
+    """What the models of the defaults have for one that stands elsewhere."""
+    if is_beside_defaults(path, environ):
+        return []
+    sources = []
+    for file in default_files(MODEL_FILE, environ):
+        values = read_json(file)
+        if isinstance(values.get("parameters"), dict):
+            values["parameters"] = _without_identity(values["parameters"])
+        sources.append(Source(name=str(file), values=_without_identity(values)))
+    return sources
 
 
-def _layer(kind: Any, below: Any, value: Any) -> Any:
-    """``value``; objects that take any name are laid over what is ``below``, key by key."""
-    kinds = typing.get_args(kind)
-    if below and value and any(attrs.has(each) and issubclass(each, OpenNames) for each in kinds):
-        return below | value
-    return value
-
-
-def _problems(value: Any, kind: Any, field: attrs.Attribute[Any]) -> list[tuple[str, str]]:
-    """What is wrong with a value: the path below the field, and what was expected there."""
-    found = explain(value, kind)
-    if field.name == "parameters" and [path for path, _ in found] == [""]:
-        found = _refused_parameters(value) or found
-    if not found and field.validator is not None:
-        try:
-            field.validator(None, field, value)
-        except ValueError as error:
-            found = [("", str(error))]
-    return found
-
-
-def _refused_parameters(value: Any) -> list[tuple[str, str]]:
-    """What validators say of ``parameters``, by name: the object itself has no place for it."""
-    kinds = kinds_of(ModelParameters)
-    fields = attrs.fields_dict(ModelParameters)
-    known = [name for name in value if name in fields] if isinstance(value, dict) else []
-    return [
-        (name, text)
-        for name in known
-        for _, text in _problems(value[name], kinds[name], fields[name])
-    ]
-
-
-def _no_effect(source: Source, field: attrs.Attribute[Any], value: Any) -> Iterator[str]:
-    given = [("", field, value)]
-    if field.name == "parameters" and value:
-        inner = attrs.fields_dict(ModelParameters)
-        given += [(name, inner[name], value[name]) for name in value if name in inner]
-    for path, each, set_to in given:
-        nothing_new = set_to in (_default(each), each.metadata["as_is"])
-        if effect_of(each) is Effect.LATER and not nothing_new:
-            yield source.where(field.name, path) + ": has no effect yet in this version"
-
-
-def _default(field: attrs.Attribute[Any]) -> Any:
-    factory = getattr(field.default, "factory", None)
-    return factory() if factory else field.default
+def _without_identity(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in _IDENTITY}

@@ -19,7 +19,8 @@ from mlserver_core.types.open_names import OpenNames
 SERVER_PREFIX = "MLSERVER_"
 #: Variables with our prefix that are no settings: of plugins, images and other commands.
 _OTHER_VARIABLES = re.compile(
-    "MLSERVER_(BLOCK_PLUGINS|TRACE_PLUGINS|MODELS_DIR|ENV_TARBALL|PATH|BASE_IMAGE|INFER_.*)"
+    "MLSERVER_(BLOCK_PLUGINS|TRACE_PLUGINS|DEFAULTS_DIRS|MODELS_DIR|ENV_TARBALL|PATH|BASE_IMAGE|"
+    "INFER_.*)"
 )
 #: Keys that documentation of MLServer uses although it never read them.
 _KNOWN_SLIPS = {"model": "name"}
