@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import click
 
+from mlserver_core.cli.build import build
 from mlserver_core.cli.check_batching import check_batching
+from mlserver_core.cli.dockerfile import dockerfile
+from mlserver_core.cli.healthcheck import healthcheck
 from mlserver_core.cli.infer import infer
 from mlserver_core.cli.plugins import plugins
 from mlserver_core.cli.start import start
@@ -13,8 +16,6 @@ from mlserver_core.hooks import hookimpl
 
 @hookimpl
 def mlserver_add_commands(commands: click.Group) -> None:
-    """``start``, ``infer``, ``check-batching`` and ``plugins``."""
-    commands.add_command(start)
-    commands.add_command(infer)
-    commands.add_command(check_batching)
-    commands.add_command(plugins)
+    """The subcommands that come with the server."""
+    for command in (start, infer, build, dockerfile, healthcheck, check_batching, plugins):
+        commands.add_command(command)

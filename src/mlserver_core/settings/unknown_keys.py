@@ -20,7 +20,7 @@ SERVER_PREFIX = "MLSERVER_"
 #: Variables with our prefix that are no settings: of plugins, images and other commands.
 _OTHER_VARIABLES = re.compile(
     "MLSERVER_(BLOCK_PLUGINS|TRACE_PLUGINS|DEFAULTS_DIRS|MODELS_DIR|ENV_TARBALL|PATH|BASE_IMAGE|"
-    "INFER_.*)"
+    "BUILDER|INFER_.*)"
 )
 #: Keys that documentation of MLServer uses although it never read them.
 _KNOWN_SLIPS = {"model": "name"}

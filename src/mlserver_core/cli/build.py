@@ -1,0 +1,135 @@
+"""``mlserver build``."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+
+from mlserver_core.cli.dockerfile import describe_image
+from mlserver_core.cli.images.archive import DOCKERFILE, write_archive
+from mlserver_core.cli.images.builders import (
+    BUILDERS,
+    Build,
+    NoBuilder,
+    command_of,
+    find_builder,
+    pass_variables,
+)
+from mlserver_core.cli.images.dockerfile import PIP_ARGUMENTS
+from mlserver_core.cli.images.ignored import IGNORE_FILE, ignore_text
+
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("folder", type=_FOLDER)
+@click.option("-t", "--tag", required=True, help="The name of the image, such as my-models:1.0.")
+@click.option(
+    "--builder",
+    type=click.Choice(["auto", *BUILDERS]),
+    default="auto",
+    envvar="MLSERVER_BUILDER",
+    help="What builds it; by default the first of these that can be used.",
+)
+@click.option(
+    "--base-image",
+    envvar="MLSERVER_BASE_IMAGE",
+    help="The image to build on; by default mlserver-core's own, of this version.",
+)
+@click.option(
+    "--build-arg",
+    "build_arguments",
+    multiple=True,
+    metavar="NAME[=VALUE]",
+    help="An argument of the build. May be repeated.",
+)
+@click.option("--network", help="The network that the steps of the build have.")
+@click.option("--no-cache", is_flag=True, help="Do every step again.")
+@click.option("--platform", help="The platform to build for, such as linux/arm64.")
+@click.argument("more", nargs=-1, type=click.UNPROCESSED, metavar="[-- OPTIONS]")
+def build(
+    folder: Path,
+    tag: str,
+    builder: str,
+    base_image: str | None,
+    build_arguments: tuple[str, ...],
+    network: str | None,
+    no_cache: bool,
+    platform: str | None,
+    more: tuple[str, ...],
+) -> None:
+    """Build an image with the models and custom runtimes in FOLDER.
+
+    Docker, Podman or Buildah does it; what stands after -- is handed to it as it is. Settings of
+    pip are taken from the environment: PIP_INDEX_URL and its like.
+    """
+    text, notes = describe_image(folder, base_image)
+    try:
+        found = find_builder(builder)
+    except NoBuilder as error:
+        raise click.ClickException(str(error)) from None
+    for note in notes:
+        click.echo(f"Note: {note}", err=True)
+    options = [word for each in build_arguments for word in ("--build-arg", each)]
+    given = {each.partition("=")[0] for each in build_arguments}
+    options += pass_variables(_pip_settings(given), list(os.environ))
+    options += ["--network", network] if network else []
+    options += ["--no-cache"] if no_cache else []
+    options += ["--platform", platform] if platform else []
+    with tempfile.TemporaryDirectory(prefix="mlserver-build-") as temporary:
+        code = _run(found, folder.resolve(), Path(temporary), text, tag, (*options, *more))
+    if code != 0:
+        raise click.ClickException(f"{found} build failed with exit code {code}")
+    click.echo(f"Built {tag} with {found}")
+
+
+def _run(
+    builder: str, folder: Path, temporary: Path, text: str, tag: str, options: tuple[str, ...]
+) -> int:
+    """Has the image built, with the builder's output shown as it comes; returns its exit code."""
+    file, ignore = temporary / "Dockerfile", temporary / "ignore"
+    file.write_text(text, encoding="utf-8")
+    ignore.write_text(ignore_text(), encoding="utf-8")
+    own_ignore = (folder / IGNORE_FILE).exists()
+    if builder != "docker" or own_ignore:
+        build = Build(
+            dockerfile=file, ignore_file=None if own_ignore else ignore, tag=tag, options=options
+        )
+        return subprocess.run(command_of(builder, build, str(folder)), check=False).returncode
+    # Without BuildKit, docker takes no other file for ``.dockerignore``, and the folder is not
+    # ours to write one in.
+    build = Build(dockerfile=Path(DOCKERFILE), ignore_file=None, tag=tag, options=options)
+    with subprocess.Popen(command_of(builder, build, "-"), stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None  # noqa: S101  # it is a pipe
+        try:
+            write_archive(folder, file, process.stdin)
+            process.stdin.close()
+        except BrokenPipeError:  # it has ended, and has said why
+            pass
+        except OSError as error:
+            process.kill()
+            raise click.ClickException(
+                f"{error.filename}: cannot be read: {error.strerror}"
+            ) from None
+    return process.returncode
+
+
+def _pip_settings(given: set[str]) -> list[str]:
+    """Those of the environment that the image's history may show."""
+    passed = []
+    for name in PIP_ARGUMENTS:
+        value = os.environ.get(name)
+        if not value or name in given:
+            continue
+        if any(urlsplit(url).password for url in value.split()):
+            raise click.ClickException(
+                f"{name} holds a password, which everybody could read in the image's history; "
+                f"use an index without one, or say --build-arg {name} if you accept that"
+            )
+        passed.append(name)
+    return passed

@@ -1,0 +1,83 @@
+"""``mlserver dockerfile``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from mlserver_core.cli.images.contents import UnusableFolder, read_contents
+from mlserver_core.cli.images.dockerfile import make_dockerfile
+from mlserver_core.cli.images.ignored import IGNORE_FILE, ignore_text
+from mlserver_core.settings import Settings
+
+DOCKERFILE = "Dockerfile"
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+def default_base_image() -> str:
+    """The image of this version of the server, without runtimes."""
+    return f"mlserver-core:{Settings().server_version}-slim"
+
+
+@click.command()
+@click.argument("folder", type=_FOLDER)
+@click.option(
+    "--base-image",
+    envvar="MLSERVER_BASE_IMAGE",
+    help="The image to build on; by default mlserver-core's own, of this version.",
+)
+@click.option("--force", is_flag=True, help="Overwrite a Dockerfile and a .dockerignore.")
+@click.option("-i", "--include-dockerignore", is_flag=True, hidden=True)  # MLServer's; always done
+def dockerfile(
+    folder: Path,
+    base_image: str | None,
+    force: bool,
+    include_dockerignore: bool,  # noqa: ARG001  # accepted
+) -> None:
+    """Write a Dockerfile for the models and custom runtimes in FOLDER.
+
+    Docker, Podman, Buildah and Kaniko build it. A .dockerignore is written too, unless there is
+    one.
+    """
+    text, notes = describe_image(folder, base_image)
+    file = folder / DOCKERFILE
+    if file.exists() and not force and file.read_bytes() != text.encode():
+        raise click.ClickException(f"{file} is there already; --force overwrites it")
+    _write(file, text)
+    ignore = folder / IGNORE_FILE
+    if force or not ignore.exists():
+        _write(ignore, ignore_text())
+    for note in notes:
+        click.echo(f"Note: {note}", err=True)
+
+
+def describe_image(folder: Path, base_image: str | None) -> tuple[str, tuple[str, ...]]:
+    """The text of the Dockerfile, and what the folder's author should know.
+
+    Raises:
+        click.ClickException: no image can be made of the folder.
+    """
+    try:
+        contents = read_contents(folder)
+        text = make_dockerfile(
+            contents,
+            base_image=base_image or default_base_image(),
+            version=Settings().server_version,
+        )
+    except UnusableFolder as error:
+        raise click.ClickException(str(error)) from None
+    return text, contents.notes
+
+
+def _write(file: Path, text: str) -> None:
+    """Writes a file whole or not at all."""
+    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(file)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise click.ClickException(f"{file}: cannot be written: {error.strerror}") from None
+    click.echo(f"Wrote {file}")

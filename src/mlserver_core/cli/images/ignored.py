@@ -1,0 +1,50 @@
+"""Files that no image needs, by the names that tools give them."""
+
+from __future__ import annotations
+
+import fnmatch
+
+IGNORE_FILE = ".dockerignore"
+
+#: Names at any depth, as fnmatch knows patterns. Shared libraries and ``bin`` are not among them:
+#: they may be the model's.
+_NAMES = (
+    ".dockerignore",
+    "Dockerfile",
+    "Dockerfile.dockerignore",
+    ".env",
+    ".git",
+    ".gitignore",
+    ".hg",
+    ".svn",
+    ".venv",
+    ".venv-*",
+    ".envs",
+    ".tox",
+    ".nox",
+    "__pycache__",
+    "*.py[cod]",
+    "*.egg-info",
+    ".eggs",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+    ".hypothesis",
+    ".ipynb_checkpoints",
+    ".coverage",
+    ".coverage.*",
+    "htmlcov",
+    ".DS_Store",
+    ".idea",
+    ".vscode",
+)
+
+
+def is_ignored(name: str) -> bool:
+    """Does a file or folder of that name stay out of images?"""
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in _NAMES)
+
+
+def ignore_text() -> str:
+    """The same as a ``.dockerignore``."""
+    return "".join(f"**/{pattern}\n" for pattern in _NAMES)
