@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
+import yaml
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 

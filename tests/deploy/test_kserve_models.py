@@ -36,10 +36,10 @@ def build(kind, value, path):
         AssertionError: an unknown field, or a value of another type, with its path.
         ValueError: of the class: a required field is missing.
     """
-    if inner := re.fullmatch(r"list\[(.+)\]", kind):
+    if inner := re.fullmatch(r"[Ll]ist\[(.+)\]", kind):
         assert isinstance(value, list), f"{path}: expected a list"
         return [build(inner[1], each, f"{path}[{index}]") for index, each in enumerate(value)]
-    if inner := re.fullmatch(r"dict\(str, (.+)\)", kind):
+    if inner := re.fullmatch(r"(?:dict\(|Dict\[)str, (.+)[)\]]", kind):
         assert isinstance(value, dict), f"{path}: expected an object"
         return {key: build(inner[1], each, f"{path}.{key}") for key, each in value.items()}
     if kind in PLAIN:

@@ -1,4 +1,4 @@
-"""Every ``MLSERVER_`` variable of a manifest is one that the server reads, with a value it takes."""
+"""Every ``MLSERVER_`` variable of a manifest is one that the server reads, and takes its value."""
 
 from __future__ import annotations
 
