@@ -127,10 +127,13 @@ def test_servers_find_their_config_and_models_their_server(read, agent):
     assert requirements <= set(read(SERVERS[1])["spec"]["capabilities"])
 
 
-def test_network_policy_is_for_the_pods_of_the_server_and_opens_the_agents_ports(read, containers):
+def test_network_policy_lets_its_own_namespace_in_and_to_the_agents_ports_only(read, containers):
     policy = read("seldon-core-2/networkpolicy.yaml")["spec"]
     names = {read(path)["metadata"]["name"] for path in SERVERS}
     assert {policy["podSelector"]["matchLabels"]["seldon-server-name"]} == names
-    (rule,) = policy["ingress"]
-    ports = {each["name"] for each in containers["agent"]["ports"]}
-    assert {each["port"] for each in rule["ports"]} == ports
+    mesh, monitoring = policy["ingress"]
+    assert mesh["from"] == [{"podSelector": {}}]
+    opened = {each["port"] for each in mesh["ports"]}
+    assert opened == {"http", "grpc"} <= {each["name"] for each in containers["agent"]["ports"]}
+    names = {each["name"] for part in containers.values() for each in part["ports"]}
+    assert {each["port"] for each in monitoring["ports"]} <= names

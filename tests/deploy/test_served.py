@@ -25,6 +25,22 @@ pytest.importorskip("mlserver_core_sklearn", reason="the sklearn plugin is not i
 ROOT = Path(__file__).parents[2]
 RUNTIMES = ["kserve/clusterservingruntime.yaml", "kserve/clusterservingruntime-grpc.yaml"]
 IMAGE = {"MLSERVER_HOST": "0.0.0.0"}
+#: What KServe's own runtime, and KServe itself, give to the container for a service "iris".
+KSERVES_OWN = {
+    "MLSERVER_MODEL_IMPLEMENTATION": "mlserver_sklearn.SKLearnModel",
+    "MLSERVER_MODEL_NAME": "iris",
+    "MLSERVER_HTTP_PORT": "8080",
+    "MLSERVER_GRPC_PORT": "9000",
+}
+#: What Seldon's own config gives to it.
+SELDONS_OWN = {
+    "MLSERVER_HTTP_PORT": "9000",
+    "MLSERVER_GRPC_PORT": "9500",
+    "MLSERVER_MODELS_DIR": "/mnt/agent/models",
+    "MLSERVER_MODEL_PARALLEL_WORKERS": "1",
+    "MLSERVER_LOAD_MODELS_AT_STARTUP": "false",
+    "MLSERVER_GRPC_MAX_MESSAGE_LENGTH": "1048576000",
+}
 REQUEST = (ROOT / "examples" / "iris" / "request.json").read_bytes()
 
 
@@ -159,12 +175,31 @@ def test_kserve_runtime_serves_what_the_storage_initializer_has_put_there(
     assert ask(server, "/v2/repository/index", b"{}")[0] == 403
 
 
+def test_image_serves_in_kserves_own_runtime_where_its_own_folder_is_empty(
+    serve, iris, tmp_path, volume
+):
+    root, mount = volume
+    shutil.copy(iris / "model.joblib", root)
+    embedded = tmp_path / "embedded"
+    embedded.mkdir()
+    given = {**IMAGE, **KSERVES_OWN, "MLSERVER_MODEL_URI": str(mount())}
+    assert species(serve(embedded, "--strict", **given), "iris") == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("path", "more"),
+    [
+        ("seldon-core-2/serverconfig.yaml", {}),
+        ("seldon-core-2/server-of-seldons-config.yaml", SELDONS_OWN),
+    ],
+    ids=["our config", "seldons"],
+)
 def test_seldons_agent_loads_and_unloads_what_it_has_put_into_an_empty_folder(
-    serve, iris, tmp_path, environment, server_container
+    serve, iris, tmp_path, environment, server_container, path, more
 ):
     folder = tmp_path / "agent" / "models"
     folder.mkdir(parents=True)  # what the init container does
-    given = environment("seldon-core-2/serverconfig.yaml")
+    given = {**more, **environment(path)}
     assert given.pop("MLSERVER_MODELS_DIR") == "/mnt/agent/models"
     server = serve(folder, "--strict", **IMAGE, **given)
     container = server_container("seldon-core-2/serverconfig.yaml")
