@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import click
 
 from mlserver_core.cli.dockerfile import describe_image
-from mlserver_core.cli.images.archive import DOCKERFILE, write_archive
+from mlserver_core.cli.images.archive import DOCKERFILE, FOLDER, write_archive
 from mlserver_core.cli.images.builders import (
     BUILDERS,
     Build,
@@ -68,21 +68,24 @@ def build(
     Docker, Podman or Buildah does it; what stands after -- is handed to it as it is. Settings of
     pip are taken from the environment: PIP_INDEX_URL and its like.
     """
-    text, notes = describe_image(folder, base_image)
     try:
         found = find_builder(builder)
     except NoBuilder as error:
         raise click.ClickException(str(error)) from None
+    # Docker takes a .dockerignore from nowhere but the folder, which is not ours to write to.
+    streamed = found == "docker" and not (folder / IGNORE_FILE).exists()
+    text, notes = describe_image(folder, base_image, FOLDER if streamed else ".")
     for note in notes:
         click.echo(f"Note: {note}", err=True)
     options = [word for each in build_arguments for word in ("--build-arg", each)]
     given = {each.partition("=")[0] for each in build_arguments}
-    options += pass_variables(_pip_settings(given), list(os.environ))
+    options += pass_variables(_pip_settings(text, given), list(os.environ))
     options += ["--network", network] if network else []
     options += ["--no-cache"] if no_cache else []
     options += ["--platform", platform] if platform else []
     with tempfile.TemporaryDirectory(prefix="mlserver-build-") as temporary:
-        code = _run(found, folder.resolve(), Path(temporary), text, tag, (*options, *more))
+        run = _run_streamed if streamed else _run
+        code = run(found, folder.resolve(), Path(temporary), text, tag, (*options, *more))
     if code != 0:
         raise click.ClickException(f"{found} build failed with exit code {code}")
     click.echo(f"Built {tag} with {found}")
@@ -95,14 +98,21 @@ def _run(
     file, ignore = temporary / "Dockerfile", temporary / "ignore"
     file.write_text(text, encoding="utf-8")
     ignore.write_text(ignore_text(), encoding="utf-8")
-    own_ignore = (folder / IGNORE_FILE).exists()
-    if builder != "docker" or own_ignore:
-        build = Build(
-            dockerfile=file, ignore_file=None if own_ignore else ignore, tag=tag, options=options
-        )
-        return subprocess.run(command_of(builder, build, str(folder)), check=False).returncode
-    # Without BuildKit, docker takes no other file for ``.dockerignore``, and the folder is not
-    # ours to write one in.
+    build = Build(
+        dockerfile=file,
+        ignore_file=None if (folder / IGNORE_FILE).exists() else ignore,
+        tag=tag,
+        options=options,
+    )
+    return subprocess.run(command_of(builder, build, str(folder)), check=False).returncode
+
+
+def _run_streamed(
+    builder: str, folder: Path, temporary: Path, text: str, tag: str, options: tuple[str, ...]
+) -> int:
+    """The same, with the folder in an archive, which has no more than the image needs."""
+    file = temporary / "Dockerfile"
+    file.write_text(text, encoding="utf-8")
     build = Build(dockerfile=Path(DOCKERFILE), ignore_file=None, tag=tag, options=options)
     with subprocess.Popen(command_of(builder, build, "-"), stdin=subprocess.PIPE) as process:
         assert process.stdin is not None  # noqa: S101  # it is a pipe
@@ -113,18 +123,17 @@ def _run(
             pass
         except OSError as error:
             process.kill()
-            raise click.ClickException(
-                f"{error.filename}: cannot be read: {error.strerror}"
-            ) from None
+            text = f"{error.filename}: cannot be read: {error.strerror}"
+            raise click.ClickException(text) from None
     return process.returncode
 
 
-def _pip_settings(given: set[str]) -> list[str]:
-    """Those of the environment that the image's history may show."""
+def _pip_settings(text: str, given: set[str]) -> list[str]:
+    """Those of the environment that a Dockerfile takes, and the image's history may show."""
     passed = []
     for name in PIP_ARGUMENTS:
         value = os.environ.get(name)
-        if not value or name in given:
+        if not value or name in given or f"ARG {name}\n" not in text:
             continue
         if any(urlsplit(url).password for url in value.split()):
             raise click.ClickException(
