@@ -6,6 +6,7 @@ import click
 
 from mlserver_core.cli.check_batching import check_batching
 from mlserver_core.cli.infer import infer
+from mlserver_core.cli.init import init
 from mlserver_core.cli.plugins import plugins
 from mlserver_core.cli.start import start
 from mlserver_core.hooks import hookimpl
@@ -13,8 +14,9 @@ from mlserver_core.hooks import hookimpl
 
 @hookimpl
 def mlserver_add_commands(commands: click.Group) -> None:
-    """``start``, ``infer``, ``check-batching`` and ``plugins``."""
+    """``start``, ``infer``, ``check-batching``, ``plugins`` and ``init``."""
     commands.add_command(start)
     commands.add_command(infer)
     commands.add_command(check_batching)
     commands.add_command(plugins)
+    commands.add_command(init)
