@@ -16,7 +16,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from mlserver_core import hookimpl
+from mlserver_core.cli.init import init as init_command
 from mlserver_core.cli.main import make_commands
+from mlserver_core.hooks.manager import PluginManager
 
 ROOT = Path(__file__).parents[2]
 PORTS = ("--http-port", "0", "--grpc-port", "0", "--metrics-port", "0")
@@ -195,8 +198,8 @@ def init(tmp_path, monkeypatch):
         (["numpy"], "a package numpy is installed"),
         (["x", "--kind", "other"], "'other' is not one of 'runtime', 'codec'"),
         ([], "Missing argument 'NAME'"),
-        (["-t", "https://example.org/template"], "--kind chooses one of those that come with the"),
-        (["--template", "gh:x/y", "x"], "templates from elsewhere are not used"),
+        (["-t", "https://example.org/template"], "choose one with --kind, runtime or codec"),
+        (["--template", "gh:x/y", "x"], "MLServer fetches a template"),
     ],
 )
 def test_what_cannot_be_used_is_exit_code_2_and_makes_nothing(init, tmp_path, arguments, said):
@@ -217,14 +220,37 @@ def test_a_folder_that_is_there_is_left_alone(init, tmp_path):
     assert [each.name for each in tmp_path.rglob("*")] == ["price", "mine.py"]
 
 
-def test_a_disk_that_takes_no_more_is_said_and_nothing_is_left(tmp_path):
-    command = f"ulimit -f 0; exec {shlex.quote(sys.executable)} -m mlserver_core.cli.main init x"
+@pytest.mark.parametrize(
+    ("before", "reason"),
+    [
+        ("ulimit -f 0", "File too large"),
+        ("mkdir gone; cd gone; rmdir ../gone", "No such file or directory"),
+    ],
+)
+def test_where_nothing_can_be_written_the_reason_is_said_and_nothing_left(tmp_path, before, reason):
+    script = "from mlserver_core.cli.main import main; main()"
+    command = f'{before}; exec {shlex.quote(sys.executable)} -c "{script}" init x'
     failed = subprocess.run(
         ["sh", "-c", command], check=False, cwd=tmp_path, capture_output=True, text=True
     )
-    assert failed.returncode == 1
-    assert (
-        failed.stderr
-        == f"Error: x cannot be made in {tmp_path}: File too large; nothing is left of it\n"
+    assert (failed.returncode, failed.stderr) == (
+        1,
+        f"Error: x cannot be made here: {reason}; nothing is left of it\n",
     )
+    assert list(tmp_path.iterdir()) == []
+
+
+class Broken:
+    @hookimpl
+    def mlserver_register_runtimes(self):
+        raise OSError("no shelf")
+
+
+def test_a_plugin_that_cannot_say_its_names_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plugins = PluginManager()
+    plugins.register("broken", Broken())
+    refused = CliRunner().invoke(init_command, ["x"], obj=plugins)
+    assert refused.exit_code == 1
+    assert refused.output.startswith("Error: plugin 'broken': hook mlserver_register_runtimes")
     assert list(tmp_path.iterdir()) == []

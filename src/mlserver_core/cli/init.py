@@ -25,8 +25,8 @@ def _refuse_template(context: click.Context, parameter: click.Parameter, value: 
     del context, parameter  # click gives them to every callback
     if value is not None:
         raise click.UsageError(
-            "templates from elsewhere are not used, other than by MLServer; --kind chooses one of "
-            f"those that come with the server: {', '.join(KINDS)}"
+            "MLServer fetches a template; here they come with the server: choose one "
+            f"with --kind, {' or '.join(KINDS)}"
         )
 
 
@@ -77,6 +77,6 @@ def init(plugins: PluginManager, name: str, kind: str) -> None:
         ) from None
     except OSError as error:
         raise click.ClickException(
-            f"{names.given} cannot be made in {Path.cwd()}: {error.strerror}; nothing is left of it"
+            f"{names.given} cannot be made here: {error.strerror}; nothing is left of it"
         ) from None
     click.echo(_NEXT.format(folder=names.given, kind=kind, name=names.name))
