@@ -220,22 +220,14 @@ def test_a_folder_that_is_there_is_left_alone(init, tmp_path):
     assert [each.name for each in tmp_path.rglob("*")] == ["price", "mine.py"]
 
 
-@pytest.mark.parametrize(
-    ("before", "reason"),
-    [
-        ("ulimit -f 0", "File too large"),
-        ("mkdir gone; cd gone; rmdir ../gone", "No such file or directory"),
-    ],
-)
-def test_where_nothing_can_be_written_the_reason_is_said_and_nothing_left(tmp_path, before, reason):
-    script = "from mlserver_core.cli.main import main; main()"
-    command = f'{before}; exec {shlex.quote(sys.executable)} -c "{script}" init x'
+def test_a_disk_that_takes_no_more_is_said_and_nothing_is_left(tmp_path):
+    command = f"ulimit -f 0; exec {shlex.quote(sys.executable)} -m mlserver_core.cli.main init x"
     failed = subprocess.run(
         ["sh", "-c", command], check=False, cwd=tmp_path, capture_output=True, text=True
     )
     assert (failed.returncode, failed.stderr) == (
         1,
-        f"Error: x cannot be made here: {reason}; nothing is left of it\n",
+        "Error: x cannot be made here: File too large; nothing is left of it\n",
     )
     assert list(tmp_path.iterdir()) == []
 

@@ -44,7 +44,6 @@ def _refuse_template(context: click.Context, parameter: click.Parameter, value: 
     "--template",
     "-t",
     hidden=True,  # MLServer's, which takes the address of a cookiecutter template
-    is_eager=True,
     expose_value=False,
     callback=_refuse_template,
 )
