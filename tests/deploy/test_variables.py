@@ -30,7 +30,8 @@ def check(environment, folder):
     """As ``mlserver start --strict`` reads it; of a model's variables that takes any."""
     loaded = load_settings(folder, environment, strict=True)
     assert loaded.warnings == ()
-    load_implicit_model({"MLSERVER_MODEL_IMPLEMENTATION": "x", **environment}, strict=True)
+    described = {"MLSERVER_MODEL_IMPLEMENTATION": "x", **environment}
+    load_implicit_model(folder, described, strict=True)
     model = names(ModelSettings, "MLSERVER_MODEL_") | names(ModelParameters, "MLSERVER_MODEL_")
     ours = [name for name in environment if name.startswith("MLSERVER_MODEL_")]
     assert set(ours) <= model | names(Settings, "MLSERVER_")
