@@ -234,6 +234,17 @@ def slim(engine):
     return SLIM
 
 
+@pytest.fixture(scope="session")
+def conda_image(engine):
+    """Stands for an image with conda: see test_conda.py."""
+    context = engine.folder / "conda"
+    shutil.copytree(Path(__file__).parent / "conda", context)
+    subprocess.run([sys.executable, context / "make_channel.py", context / "channel"], check=True)
+    build = ("podman", "build", "--pull=never", "--build-arg", f"PYTHON_IMAGE={PYTHON_IMAGE}")
+    engine.run(*build, "-t", "localhost/conda-double", context)
+    return "localhost/conda-double"
+
+
 @pytest.fixture
 def start(engine):
     """Starts containers, which end with the test."""

@@ -6,15 +6,6 @@ conda-pack is the real one. That the options are those of the real command, and 
 conda-forge do as well, is not shown here.
 """
 
-import shutil
-import subprocess
-import sys
-from pathlib import Path
-
-import pytest
-
-HERE = Path(__file__).parent
-PYTHON_IMAGE = "localhost/python:3.11-slim"
 #: Says which Python it runs in, and which version of its dependency.
 MODELS = """
 import sys
@@ -40,17 +31,6 @@ dependencies:
   - python=3.11
   - toydependency>=1.2
 """
-
-
-@pytest.fixture(scope="session")
-def conda_image(engine):
-    """Stands for an image with conda."""
-    context = engine.folder / "conda"
-    shutil.copytree(HERE / "conda", context)
-    subprocess.run([sys.executable, context / "make_channel.py", context / "channel"], check=True)
-    build = ("podman", "build", "--pull=never", "--build-arg", f"PYTHON_IMAGE={PYTHON_IMAGE}")
-    engine.run(*build, "-t", "localhost/conda-double", context)
-    return "localhost/conda-double"
 
 
 def build(engine, conda_image, source, tag):
