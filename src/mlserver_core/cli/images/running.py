@@ -46,15 +46,15 @@ def run_builder(command: Sequence[str], send: Send | None = None) -> int:
 def _send(process: subprocess.Popen[bytes], send: Send | None) -> None:
     if send is None or process.stdin is None:
         return
-    with suppress(BrokenPipeError):  # it has ended, and has said why
-        try:
-            send(process.stdin)
-        except BrokenPipeError:
-            raise
-        except BaseException:
-            process.kill()  # before it sees the end of its input: that is half of a folder
-            raise
-        finally:
+    try:
+        send(process.stdin)
+    except BrokenPipeError:  # it has ended, and has said why
+        pass
+    except BaseException:
+        process.kill()  # before it sees the end of its input: that is half of a folder
+        raise
+    finally:
+        with suppress(BrokenPipeError):
             process.stdin.close()
 
 
