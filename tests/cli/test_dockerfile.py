@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import resource
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -30,6 +31,10 @@ def folder(tmp_path):
     return folder
 
 
+def names(folder):
+    return sorted(file.name for file in folder.iterdir())
+
+
 def files(folder):
     return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
 
@@ -53,7 +58,7 @@ def test_any_name_of_a_folder_will_do(run, tmp_path, monkeypatch, name):
     result = run("--", name)
     assert (result.exit_code, result.stderr) == (0, "")
     assert sorted(files(tmp_path / name)) == [".dockerignore", "Dockerfile"]
-    assert os.listdir(tmp_path) == [name]
+    assert names(tmp_path) == [name]
 
 
 def test_a_dockerfile_of_somebody_else_is_kept_byte_for_byte(run, folder):
@@ -96,7 +101,7 @@ def test_what_the_command_wrote_itself_it_writes_again_when_nothing_has_changed(
 def test_a_link_to_a_file_to_come_is_somebody_elses_too(run, folder, name):
     (folder / name).symlink_to("later")
     assert run(folder).exit_code == (1 if name == "Dockerfile" else 0)
-    assert os.readlink(folder / name) == "later"
+    assert (folder / name).readlink() == Path("later")
     assert not (folder / "later").exists()
 
 
@@ -106,7 +111,7 @@ def test_a_folder_in_the_place_of_the_dockerfile_is_an_error_even_by_force(run, 
     forced = run(folder, "--force")
     assert forced.exit_code == 1
     assert forced.stderr == f"Error: {folder}/Dockerfile: cannot be written: Is a directory\n"
-    assert os.listdir(folder) == ["Dockerfile"]
+    assert names(folder) == ["Dockerfile"]
 
 
 def test_a_folder_that_is_not_there_and_a_file_are_no_folders(run, folder, write):
@@ -128,7 +133,7 @@ def test_a_base_image_cannot_bring_instructions(run, folder, image):
     for result in (run(folder, "--base-image", image), run(folder, MLSERVER_BASE_IMAGE=image)):
         assert result.exit_code == 1
         assert result.stderr == f"Error: expected the name of an image, got {image!r}\n"
-    assert os.listdir(folder) == []
+    assert names(folder) == []
 
 
 def test_two_conda_environments_are_an_error_and_nothing_is_written(run, folder, write):
@@ -137,7 +142,7 @@ def test_two_conda_environments_are_an_error_and_nothing_is_written(run, folder,
     result = run(folder)
     assert result.exit_code == 1
     assert "environment.yml and conda.yaml both describe a conda environment" in result.stderr
-    assert sorted(os.listdir(folder)) == ["conda.yaml", "environment.yml"]
+    assert names(folder) == ["conda.yaml", "environment.yml"]
 
 
 def test_notes_go_to_standard_error(run, folder, write):
@@ -160,7 +165,7 @@ def test_a_file_that_may_not_be_read_is_an_error_with_the_reason(
     ended = mlserver_without_privileges("dockerfile", folder)
     assert ended.returncode == 1
     assert ended.stderr == f"Error: {folder}/{name}: cannot be read: Permission denied\n"
-    assert os.listdir(folder) == [name]
+    assert names(folder) == [name]
 
 
 def test_a_folder_that_may_not_be_searched_is_an_error_with_the_reason(
@@ -181,7 +186,7 @@ def test_a_folder_that_may_not_be_written_is_an_error_with_the_reason(
     folder.chmod(0o700)
     assert ended.returncode == 1
     assert ended.stderr == f"Error: {folder}/Dockerfile: cannot be written: Permission denied\n"
-    assert os.listdir(folder) == []
+    assert names(folder) == []
 
 
 def test_a_dockerfile_that_may_not_be_read_is_kept(mlserver_without_privileges, folder, write):

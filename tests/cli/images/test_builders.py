@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -76,7 +75,7 @@ def test_a_file_that_is_no_program_is_passed_over(tools):
 
 def test_a_file_that_may_not_be_run_counts_as_not_installed(tools):
     tools.add("podman")
-    os.chmod(tools.path / "podman", 0o644)
+    (tools.path / "podman").chmod(0o644)
     with pytest.raises(NoBuilder, match="podman: is not installed"):
         find_builder("auto")
 
