@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import re
@@ -239,11 +238,19 @@ def tools(tmp_path):
     return Tools(path)
 
 
-def obey_permissions():
-    """For ``preexec_fn``: has also root stopped by the permissions of files."""
-    libc = ctypes.CDLL(None)
-    for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
-        libc.prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
+#: Drops the capabilities by which root passes over the permissions of files (CAP_DAC_OVERRIDE and
+#: CAP_DAC_READ_SEARCH), and bounds the size of files. Not by preexec_fn: tests have threads.
+WITHOUT_PRIVILEGES = """
+import ctypes, os, resource, sys
+
+PR_CAPBSET_DROP = 24
+for capability in (1, 2):
+    ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+limit = int(sys.argv[1])
+if limit:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+os.execv(sys.executable, [sys.executable, "-m", "mlserver_core.cli.main", *sys.argv[2:]])
+"""
 
 
 @pytest.fixture
@@ -252,20 +259,15 @@ def mlserver_without_privileges(tmp_path):
     if sys.platform != "linux":
         pytest.skip("capabilities are Linux's")
 
-    def run(*arguments, limit=lambda: None, **environ):
-        def prepare():
-            obey_permissions()
-            limit()
-
+    def run(*arguments, largest_file=0, **environ):
         return subprocess.run(
-            [sys.executable, "-m", "mlserver_core.cli.main", *map(str, arguments)],
+            [sys.executable, "-c", WITHOUT_PRIVILEGES, str(largest_file), *map(str, arguments)],
             check=False,
             capture_output=True,
             text=True,
             timeout=LONG,
             cwd=tmp_path,
             env=environment(environ),
-            preexec_fn=prepare,
         )
 
     return run

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import resource
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -203,10 +202,7 @@ def test_on_a_full_disk_nothing_is_half_written_and_nothing_lost(
     if had is not None:
         write("models/Dockerfile", had)
     before = files(folder)
-    ended = mlserver_without_privileges(
-        *("dockerfile", folder, "--force"),
-        limit=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500)),
-    )
+    ended = mlserver_without_privileges("dockerfile", folder, "--force", largest_file=500)
     assert ended.returncode == 1
     assert ended.stderr == f"Error: {folder}/Dockerfile: cannot be written: File too large\n"
     assert files(folder) == before

@@ -126,8 +126,9 @@ def test_a_server_whose_models_are_not_loaded_is_not_ready(check, start, model):
     server.end()
 
 
-def test_where_nobody_listens_there_is_no_answer(check, free_port):
-    result = check(MLSERVER_HTTP_PORT=str(free_port))
+@pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1"])
+def test_where_nobody_listens_there_is_no_answer(check, free_port, host):
+    result = check(MLSERVER_HOST=host, MLSERVER_HTTP_PORT=str(free_port))
     assert (result.exit_code, result.stdout) == (1, "")
     assert f"no answer from 127.0.0.1:{free_port}: " in result.stderr
     assert "Connection refused" in result.stderr
