@@ -16,12 +16,14 @@ COPY . .
 # The project's wheels stay in the image: later builds find runtimes there, and conda environments
 # the server.
 RUN python3 -m pip wheel --no-cache-dir --no-deps -w /opt/mlserver/wheels . ./plugins/*/
-ARG RUNTIMES=""
 RUN python3 -m venv /opt/mlserver/venv \
-    && if [ "$RUNTIMES" = all ]; then RUNTIMES=$(ls plugins); fi \
-    && for wheel in "" $RUNTIMES; do \
+    && /opt/mlserver/venv/bin/python -m pip install --no-cache-dir \
+        /opt/mlserver/wheels/mlserver_core-*.whl
+ARG RUNTIMES=""
+RUN if [ "$RUNTIMES" = all ]; then RUNTIMES=$(ls plugins); fi \
+    && for name in $RUNTIMES; do \
         /opt/mlserver/venv/bin/python -m pip install --no-cache-dir -f /opt/mlserver/wheels \
-            /opt/mlserver/wheels/mlserver_core"${wheel:+_$wheel}"-*.whl || exit 1; \
+            /opt/mlserver/wheels/mlserver_core_"$name"-*.whl || exit 1; \
     done
 USER 1000
 

@@ -78,22 +78,17 @@ def mlserver(tmp_path):
 
 
 @pytest.fixture
-def start(tmp_path):
-    """Starts ``mlserver start models`` on free ports in the test's own folder."""
+def launch():
+    """Starts servers by a command of the test's choice; they are gone when it ends."""
     started = []
 
-    script = tmp_path / "bin" / "mlserver"
-    script.parent.mkdir()
-    # As pip writes it: unlike "python -m", it leaves the current folder off the path.
-    script.write_text("from mlserver_core.cli.main import main\nmain()\n")
-
-    def run(*arguments, ports=PORTS, **environ):
+    def run(command, folder, environ):
         process = subprocess.Popen(
-            [sys.executable, str(script), "start", "models", *ports, *arguments],
+            [*map(str, command)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            cwd=tmp_path,
+            cwd=folder,
             env=environment(environ),
         )
         started.append(process)
@@ -104,6 +99,21 @@ def start(tmp_path):
         if process.poll() is None:
             process.kill()
         process.communicate(timeout=LONG)
+
+
+@pytest.fixture
+def start(tmp_path, launch):
+    """Starts ``mlserver start models`` on free ports in the test's own folder."""
+    script = tmp_path / "bin" / "mlserver"
+    script.parent.mkdir()
+    # As pip writes it: unlike "python -m", it leaves the current folder off the path.
+    script.write_text("from mlserver_core.cli.main import main\nmain()\n")
+
+    def run(*arguments, ports=PORTS, **environ):
+        command = [sys.executable, script, "start", "models", *ports, *arguments]
+        return launch(command, tmp_path, environ)
+
+    return run
 
 
 @pytest.fixture

@@ -98,7 +98,7 @@ def test_podman_and_buildah_get_the_folder_and_files_beside_it(run, tools, folde
     assert words[:2] == [name, "build"]
     assert words[words.index("-t") + 1] == "mine:1"
     assert words[-1] == str(folder)
-    assert "COPY requirements.txt " in only_text(tools, "/Dockerfile")
+    assert "COPY ./requirements.txt " in only_text(tools, "/Dockerfile")
     assert only_text(tools, "/ignore") == ignore_text()
     assert names(folder) == ["requirements.txt"]
 
@@ -114,10 +114,9 @@ def test_docker_gets_an_archive_since_without_buildkit_it_takes_no_ignore_file(
     assert (result.exit_code, result.stdout) == (0, "Built mine:1 with docker\n")
     assert tools.words == ["docker", "build", "-f", "Dockerfile", "-t", "mine:1", "-"]
     with tarfile.open(tools.input) as archive:
-        model = ["model", "model/weights.so"]
-        assert archive.getnames() == ["Dockerfile", ".dockerignore", *model]
-        assert b"FROM ${BASE_IMAGE}" in archive.extractfile("Dockerfile").read()
-        assert archive.extractfile(".dockerignore").read().decode() == ignore_text()
+        model = ["folder/model", "folder/model/weights.so"]
+        assert archive.getnames() == ["Dockerfile", "folder", *model]
+        assert b"COPY folder/ /opt/mlserver/models/\n" in archive.extractfile("Dockerfile").read()
 
 
 @pytest.mark.parametrize("name", BUILDERS)
@@ -286,7 +285,7 @@ def test_how_a_builder_failed_is_told(run, tools, folder, name, code, how):
     tools.add(name, build=f"keep_input()\n{code}")
     result = run(folder, "-t", "x")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == f"Error: {name} build ended with {how}\n"
+    assert result.stderr == f"Error: {name} build failed with {how}\n"
 
 
 @pytest.mark.parametrize("size", [10, 1_000_000])
@@ -296,7 +295,7 @@ def test_docker_may_end_before_it_has_read_the_folder(run, tools, folder, write,
     tools.add("docker", build=f"sys.exit({code})")
     result = run(folder, "-t", "x")
     if code:
-        assert result.stderr == f"Error: docker build ended with exit code {code}\n"
+        assert result.stderr == f"Error: docker build failed with exit code {code}\n"
     else:
         assert result.stdout == "Built x with docker\n"
 

@@ -44,7 +44,7 @@ def test_a_dockerfile_and_what_to_ignore_are_written(mlserver, folder, write):
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.splitlines() == ["Wrote models/Dockerfile", "Wrote models/.dockerignore"]
     text = (folder / "Dockerfile").read_text("utf-8")
-    assert "COPY requirements.txt " in text
+    assert "COPY ./requirements.txt " in text
     assert f"ARG BASE_IMAGE=mlserver-core:{Settings().server_version}-slim\n" in text
     assert (folder / ".dockerignore").read_text("utf-8") == ignore_text()
     assert sorted(files(folder)) == [".dockerignore", "Dockerfile", "requirements.txt"]

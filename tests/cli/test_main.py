@@ -52,7 +52,8 @@ def test_an_unknown_command_is_refused():
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["start", "--help"], ["infer", "--help"], ["--version"]]
+    "arguments",
+    [["--help"], ["start", "--help"], ["infer", "--help"], ["init", "--help"], ["--version"]],
 )
 def test_help_starts_no_server_stack(arguments):
     code = (

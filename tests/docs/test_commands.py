@@ -8,10 +8,12 @@ from pathlib import Path
 import click
 import pytest
 
-from mlserver_core.cli.main import make_commands
+from mlserver_core.cli.main import Commands
+from mlserver_core.cli.plugin import mlserver_add_commands
 
 PAGE = (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="utf-8")
-OURS = ["build", "check-batching", "dockerfile", "healthcheck", "infer", "plugins", "start"]
+COMMANDS = Commands(name="mlserver")
+mlserver_add_commands(COMMANDS)
 
 
 def section(name):
@@ -20,12 +22,12 @@ def section(name):
     return found[1]
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", sorted(COMMANDS.commands))
 def test_the_section_of_a_command_has_all_its_options_and_no_others(name):
     text = section(name)
     options = [
         each
-        for each in make_commands().commands[name].params
+        for each in COMMANDS.commands[name].params
         if isinstance(each, click.Option) and not each.hidden
     ]
     for option in options:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import click
 
-from mlserver_core.cli.dockerfile import DOCKERFILE, describe_image
-from mlserver_core.cli.images.archive import write_archive
+from mlserver_core.cli.dockerfile import describe_image
+from mlserver_core.cli.images.archive import DOCKERFILE, FOLDER, write_archive
 from mlserver_core.cli.images.builders import (
     BUILDERS,
     Build,
@@ -74,11 +74,13 @@ def build(
         raise click.BadParameter("the image needs a name", param_hint="--tag")
     if more and not more[0].startswith("-"):
         raise click.UsageError(f"one folder makes an image, and {more[0]!r} is one too many")
-    text, notes = describe_image(folder, base_image)
     try:
         found = find_builder(builder)
     except NoBuilder as error:
         raise click.ClickException(str(error)) from None
+    # Docker takes a .dockerignore from nowhere but the folder, which is not ours to write to.
+    streamed = found == "docker" and not (folder / IGNORE_FILE).exists()
+    text, notes = describe_image(folder, base_image, FOLDER if streamed else ".")
     for note in notes:
         click.echo(f"Note: {note}", err=True)
     # Variables are handed on by name: their values are nobody's business who lists processes.
@@ -89,14 +91,15 @@ def build(
     options += ["--platform", platform] if platform else []
     try:
         with tempfile.TemporaryDirectory(prefix="mlserver-build-") as temporary:
-            code = _run(found, folder.resolve(), Path(temporary), text, tag, (*options, *more))
+            run = _run_streamed if streamed else _run
+            code = run(found, folder.resolve(), Path(temporary), text, tag, (*options, *more))
     except OSError as error:
         raise click.ClickException(
             f"no image was built: {error.filename or folder}: {error.strerror or error}"
         ) from None
     if code != 0:
         how = f"exit code {code}" if code > 0 else f"signal {-code}"
-        raise click.ClickException(f"{found} build ended with {how}")
+        raise click.ClickException(f"{found} build failed with {how}")
     click.echo(f"Built {tag} with {found}")
 
 
@@ -107,21 +110,27 @@ def _run(
     file, ignore = temporary / "Dockerfile", temporary / "ignore"
     file.write_text(text, encoding="utf-8")
     ignore.write_text(ignore_text(), encoding="utf-8")
-    own_ignore = (folder / IGNORE_FILE).exists()
-    if builder != "docker" or own_ignore:
-        build = Build(
-            dockerfile=file, ignore_file=None if own_ignore else ignore, tag=tag, options=options
-        )
-        return run_builder(command_of(builder, build, str(folder)))
-    # Without BuildKit, docker takes no other file for ``.dockerignore``, and the folder is not
-    # ours to write one in.
+    build = Build(
+        dockerfile=file,
+        ignore_file=None if (folder / IGNORE_FILE).exists() else ignore,
+        tag=tag,
+        options=options,
+    )
+    return run_builder(command_of(builder, build, str(folder)))
+
+
+def _run_streamed(
+    builder: str, folder: Path, temporary: Path, text: str, tag: str, options: tuple[str, ...]
+) -> int:
+    """The same, with the folder in an archive, which has no more than the image needs."""
+    file = temporary / "Dockerfile"
+    file.write_text(text, encoding="utf-8")
     build = Build(dockerfile=Path(DOCKERFILE), ignore_file=None, tag=tag, options=options)
-    ours = {DOCKERFILE: file, IGNORE_FILE: ignore}
-    return run_builder(command_of(builder, build, "-"), partial(write_archive, folder, ours))
+    return run_builder(command_of(builder, build, "-"), partial(write_archive, folder, file))
 
 
 def _pip_settings(text: str, build_arguments: tuple[str, ...]) -> list[str]:
-    """Those of the environment that the Dockerfile wants, and the image's history may show."""
+    """Those of the environment that a Dockerfile takes, and the image's history may show."""
     given = {each.partition("=")[0] for each in build_arguments}
     passed = []
     for name in PIP_ARGUMENTS:

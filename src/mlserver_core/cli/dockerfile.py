@@ -55,8 +55,15 @@ def dockerfile(
         click.echo(f"Note: {note}", err=True)
 
 
-def describe_image(folder: Path, base_image: str | None) -> tuple[str, tuple[str, ...]]:
+def describe_image(
+    folder: Path, base_image: str | None, source: str = "."
+) -> tuple[str, tuple[str, ...]]:
     """The text of the Dockerfile, and what the folder's author should know.
+
+    Args:
+        folder: what the image is to serve.
+        base_image: the image to build on; None for the default one.
+        source: where the folder is in the context of the build.
 
     Raises:
         click.ClickException: no image can be made of the folder.
@@ -67,6 +74,7 @@ def describe_image(folder: Path, base_image: str | None) -> tuple[str, tuple[str
             contents,
             base_image=base_image or default_base_image(),
             version=Settings().server_version,
+            source=source,
         )
     except UnusableFolder as error:
         raise click.ClickException(str(error)) from None

@@ -6,13 +6,15 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from mlserver_core.settings.sources import is_there
+
 #: Names folders, the strongest first, with the system's separator of paths between them.
 DEFAULTS_VARIABLE = "MLSERVER_DEFAULTS_DIRS"
 
 
 def default_files(name: str, environ: Mapping[str, str]) -> list[Path]:
     """The files of that name in the folders with defaults, the weakest first."""
-    return [file for folder in _folders(environ) if (file := folder / name).is_file()]
+    return [file for folder in _folders(environ) if is_there(file := folder / name)]
 
 
 def is_default(file: Path, environ: Mapping[str, str]) -> bool:

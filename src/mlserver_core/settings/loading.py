@@ -17,6 +17,7 @@ from mlserver_core.settings.server import Settings
 from mlserver_core.settings.sources import (
     Source,
     from_variables,
+    is_there,
     parse_text,
     read_dotenv,
     read_json,
@@ -54,7 +55,7 @@ def load_settings(
     """
     path = folder / SERVER_FILE
     files = default_files(SERVER_FILE, environ)
-    if path.exists() and not is_default(path, environ):
+    if is_there(path) and not is_default(path, environ):
         files.append(path)
     kinds = kinds_of(Settings)
     from_command_line = {

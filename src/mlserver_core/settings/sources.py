@@ -48,6 +48,18 @@ class Source:
         return f"{self.name}: {key}"
 
 
+def is_there(path: Path) -> bool:
+    """Is there anything of that name?
+
+    Raises:
+        SettingsError: its folder may not be looked into.
+    """
+    try:
+        return path.exists()
+    except OSError as error:
+        raise SettingsError((f"{path}: cannot be read: {error.strerror}",)) from None
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file.
 
@@ -71,7 +83,7 @@ def read_dotenv(path: Path) -> dict[str, str]:
     Raises:
         SettingsError: the file cannot be read, or a line is something else.
     """
-    if not path.is_file():
+    if not is_there(path) or path.is_dir():  # some call their virtual environment so
         return {}
     try:
         lines = path.read_text(encoding="utf-8").splitlines()

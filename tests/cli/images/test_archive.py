@@ -7,17 +7,17 @@ import tarfile
 
 import pytest
 
-from mlserver_core.cli.images.archive import write_archive
-from mlserver_core.cli.images.ignored import ignore_text
+from mlserver_core.cli.images.archive import DOCKERFILE, FOLDER, write_archive
 
 
 @pytest.fixture
 def archive(tmp_path):
-    """Reads back what is made of ``folder``."""
+    """Reads back what is made of ``folder``; names are those in it."""
 
-    def make(ours=None):
+    def make():
+        (tmp_path / "Dockerfile").write_text("FROM ours")
         out = io.BytesIO()
-        write_archive(tmp_path / "folder", ours or {}, out)
+        write_archive(tmp_path / "folder", tmp_path / "Dockerfile", out)
         out.seek(0)
         return tarfile.open(fileobj=out)
 
@@ -32,48 +32,50 @@ def test_files_arrive_byte_for_byte_with_their_modes(write, archive):
     big.write_bytes(os.urandom(1_000_000))
     with archive() as read:
         assert [each.name for each in read if each.isfile()] == [
-            "a b/é 模型;$(touch x)\n.bin",
-            "big",
-            "model-settings.json",
+            DOCKERFILE,
+            f"{FOLDER}/a b/é 模型;$(touch x)\n.bin",
+            f"{FOLDER}/big",
+            f"{FOLDER}/model-settings.json",
         ]
-        assert read.extractfile("big").read() == big.read_bytes()
-        assert read.getmember("a b/é 模型;$(touch x)\n.bin").mode == 0o755
+        assert read.extractfile(f"{FOLDER}/big").read() == big.read_bytes()
+        assert read.getmember(f"{FOLDER}/a b/é 模型;$(touch x)\n.bin").mode == 0o755
 
 
 def test_what_no_image_needs_stays_out_at_any_depth(write, archive):
     for name in (".env", "a/.env", ".git/config", "a/__pycache__/x.pyc", "Dockerfile", "a/x.so"):
         write(f"folder/{name}")
     with archive() as read:
-        assert read.getnames() == ["a", "a/x.so"]
+        assert read.getnames()[2:] == [f"{FOLDER}/a", f"{FOLDER}/a/x.so"]
 
 
-def test_our_files_stand_for_those_of_the_folder(write, archive, tmp_path):
+def test_the_dockerfile_comes_first_and_lies_beside_the_folder(write, archive):
     write("folder/Dockerfile", "FROM theirs")
-    ours = {
-        "Dockerfile": write("one", "FROM ours"),
-        ".dockerignore": write("two", ignore_text()),
-    }
-    with archive(ours) as read:
-        assert read.getnames() == ["Dockerfile", ".dockerignore"]
-        assert read.extractfile("Dockerfile").read() == b"FROM ours"
+    write("folder/é")
+    with archive() as read:
+        assert read.getnames() == [DOCKERFILE, FOLDER, f"{FOLDER}/é"]
+        assert read.extractfile(DOCKERFILE).read() == b"FROM ours"
+        # Docker tells an archive from a Dockerfile by its first block, which has to be a file's.
+        assert read.fileobj.getvalue()[156:157] == tarfile.REGTYPE
 
 
 def test_links_stay_links(write, archive, tmp_path):
-    write("folder/model/weights")
+    write("folder/model/weights", "data")
     os.link(tmp_path / "folder/model/weights", tmp_path / "folder/model/same")
     links = {"current": "model", "model/w": "weights", "gone": "nowhere", "out": "/etc/hostname"}
     for name, target in links.items():
         (tmp_path / "folder" / name).symlink_to(target)
     with archive() as read:
-        assert {each.name: each.linkname for each in read if each.issym()} == links
-        assert read.extractfile("model/same").read() == read.extractfile("model/weights").read()
+        found = {each.name: each.linkname for each in read if each.issym()}
+        assert found == {f"{FOLDER}/{name}": target for name, target in links.items()}
+        same = [read.extractfile(f"{FOLDER}/model/{name}") for name in ("same", "weights")]
+        assert [each.read() for each in same] == [b"data", b"data"]
 
 
 def test_a_second_name_of_a_file_that_stays_out_is_a_file(write, archive, tmp_path):
     write("folder/.env", "A=1")
     os.link(tmp_path / "folder/.env", tmp_path / "folder/example.env")
     with archive() as read:
-        assert read.extractfile("example.env").read() == b"A=1"
+        assert read.extractfile(f"{FOLDER}/example.env").read() == b"A=1"
 
 
 def test_sockets_are_passed_over_and_fifos_not_waited_for(write, archive, tmp_path, monkeypatch):
@@ -83,7 +85,7 @@ def test_sockets_are_passed_over_and_fifos_not_waited_for(write, archive, tmp_pa
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind("socket")
         with archive() as read:
-            assert [each.name for each in read if not each.isfifo()] == ["model"]
+            assert [each.name for each in read if not each.isfifo()][2:] == [f"{FOLDER}/model"]
 
 
 class Pipe(io.RawIOBase):
@@ -101,16 +103,18 @@ class Pipe(io.RawIOBase):
 
 
 def test_a_file_that_vanishes_meanwhile_is_named(write, tmp_path):
+    dockerfile = write("Dockerfile")
     write("folder/a").write_bytes(bytes(100_000))
     last = write("folder/b")
     with pytest.raises(FileNotFoundError) as raised:
-        write_archive(tmp_path / "folder", {}, Pipe(lambda: last.unlink(missing_ok=True)))
+        write_archive(tmp_path / "folder", dockerfile, Pipe(lambda: last.unlink(missing_ok=True)))
     assert str(raised.value.filename) == str(last)
 
 
 def test_a_file_that_shrinks_meanwhile_is_named(write, tmp_path):
+    dockerfile = write("Dockerfile")
     file = write("folder/a")
     file.write_bytes(bytes(1_000_000))
     with pytest.raises(OSError, match="has changed") as raised:
-        write_archive(tmp_path / "folder", {}, Pipe(lambda: os.truncate(file, 0)))
+        write_archive(tmp_path / "folder", dockerfile, Pipe(lambda: os.truncate(file, 0)))
     assert str(raised.value.filename) == str(file)

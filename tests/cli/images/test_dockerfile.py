@@ -54,8 +54,8 @@ class Stage:
         )
 
 
-def make(contents, base_image="base:1", version="0.1.0"):
-    return make_dockerfile(contents, base_image=base_image, version=version)
+def make(contents, base_image="base:1", source="."):
+    return make_dockerfile(contents, base_image=base_image, version="0.1.0", source=source)
 
 
 def instructions(text):
@@ -109,9 +109,10 @@ def test_every_stage_is_of_an_argument_or_of_a_stage_before(contents):
     assert known - used == {""}
 
 
+@pytest.mark.parametrize("folder", [".", "folder"])
 @every_folder
-def test_what_is_copied_is_there(contents):
-    _, stages = parse(make(contents))
+def test_what_is_copied_is_there(contents, folder):
+    _, stages = parse(make(contents, source=folder))
     by_name = {}
     for stage in stages:
         above = by_name.get(stage.image, [])
@@ -119,7 +120,8 @@ def test_what_is_copied_is_there(contents):
             *options, source, _ = value.split()
             origin = next((each[7:] for each in options if each.startswith("--from=")), None)
             if origin is None:
-                assert source in {".", contents.conda, contents.requirements}
+                names = ["", contents.conda, contents.requirements]
+                assert source in [f"{folder}/{name}" for name in names]
             else:
                 assert source.rstrip("/") in " ".join(by_name[origin])
         by_name[stage.name] = above + [value for _, value in stage.lines]
@@ -131,7 +133,7 @@ def test_targets_of_copies_are_folders_or_whole_names(contents):
     for stage in stages:
         for value in stage.values("COPY"):
             source, target = value.split()[-2:]
-            assert target.endswith("/") or target.rpartition("/")[2] == source
+            assert target.endswith("/") or target.rpartition("/")[2] == source.rpartition("/")[2]
             if not target.startswith("/"):
                 assert stage.index("WORKDIR", "/") < stage.index("COPY", value)
 
@@ -166,7 +168,7 @@ def test_commands_are_words_and_not_for_a_shell_to_read(contents):
 def test_the_whole_folder_arrives_readable_by_any_user(contents):
     _, stages = parse(make(contents))
     (files,) = [stage for stage in stages if stage.name == "files"]
-    copied = files.index("COPY", ". /opt/mlserver/models/")
+    copied = files.index("COPY", "./ /opt/mlserver/models/")
     assert files.index("RUN", "chmod -R a+rX,g=u /opt/mlserver/models") == copied + 1
     copies = stages[-1].values("COPY")
     assert "--from=files --chown=1000:0 /opt/mlserver/models/ /opt/mlserver/models/" in copies
@@ -186,7 +188,7 @@ def test_packages_are_installed_once_and_not_again_for_every_change_of_a_model(c
     assert ("-r " in run) is bool(contents.requirements)
     if contents.requirements and not contents.local_requirements:
         assert "-r /opt/mlserver/requirements.txt" in run
-        assert image.index("COPY", "requirements.txt /opt/mlserver/requirements.txt") < installed
+        assert image.index("COPY", "/requirements.txt /opt/mlserver/requirements.txt") < installed
     # Into the environment that the server runs in, which gets the server of this version.
     conda = "--python /opt/mlserver/environment/bin/python"
     assert (conda in run) is bool(contents.conda)
@@ -201,8 +203,8 @@ def test_a_conda_environment_is_made_and_unpacked_while_the_image_is_built(conte
     found = [stage for stage in stages if stage.name == "environment"]
     assert bool(found) is bool(contents.conda)
     for stage in found:
-        copied = "COPY", ". ./" if contents.local_conda else f"{contents.conda} ./{contents.conda}"
-        assert copied in stage.lines
+        file = "" if contents.local_conda else contents.conda
+        assert ("COPY", f"./{file} ./{file}") in stage.lines
         assert stage.index("RUN", f"-f {contents.conda}") < stage.index("RUN", "/bin/conda-unpack")
         (command,) = stages[-1].values("CMD")
         assert "conda-unpack" not in command

@@ -31,13 +31,14 @@ _WHEELS = f"{_HOME}/wheels"
 _ENVIRONMENT = f"{_HOME}/environment"
 
 
-def make_dockerfile(contents: Contents, *, base_image: str, version: str) -> str:
+def make_dockerfile(contents: Contents, *, base_image: str, version: str, source: str = ".") -> str:
     """The text of the Dockerfile.
 
     Args:
-        contents: of the folder, which is the context of the build.
+        contents: of the folder.
         base_image: has Python and the server.
         version: of the server, which a conda environment gets.
+        source: where the folder is in the context of the build.
 
     Raises:
         UnusableFolder: ``base_image`` is no name of an image.
@@ -46,8 +47,8 @@ def make_dockerfile(contents: Contents, *, base_image: str, version: str) -> str
         raise UnusableFolder(f"expected the name of an image, got {base_image!r}")
     stages = [_arguments(contents, base_image, version), _base()]
     if contents.conda:
-        stages.append(_environment(contents))
-    stages += [_files(), _image(contents, version)]
+        stages.append(_environment(contents, source))
+    stages += [_files(source), _image(contents, version, source)]
     return "\n\n".join("\n".join(stage) for stage in stages) + "\n"
 
 
@@ -68,7 +69,7 @@ def _base() -> Iterator[str]:
     yield "USER 1000"
 
 
-def _environment(contents: Contents) -> Iterator[str]:
+def _environment(contents: Contents, source: str) -> Iterator[str]:
     """A conda environment, unpacked at its place: nothing is left to do when a container starts."""
     file = contents.conda
     yield "FROM ${ENV_BUILDER_IMAGE} AS environment"
@@ -76,7 +77,7 @@ def _environment(contents: Contents) -> Iterator[str]:
     yield from (f"ARG {name}" for name in PIP_ARGUMENTS)
     yield "WORKDIR /tmp/environment/files"
     yield f"COPY --from=base {_WHEELS}/ {_WHEELS}/"
-    yield "COPY . ./" if contents.local_conda else f"COPY {file} ./{file}"
+    yield f"COPY {source}/ ./" if contents.local_conda else f"COPY {source}/{file} ./{file}"
     yield f'RUN PIP_FIND_LINKS="{_WHEELS} ${{PIP_FIND_LINKS:-}}" \\'
     yield f"        conda env create --quiet -p /tmp/environment/conda -f {file}"
     yield "RUN { command -v conda-pack >/dev/null \\"
@@ -89,16 +90,16 @@ def _environment(contents: Contents) -> Iterator[str]:
     yield "USER 1000"
 
 
-def _files() -> Iterator[str]:
+def _files(source: str) -> Iterator[str]:
     """A stage of its own, since to change the rights of a file writes it a second time."""
     yield "FROM base AS files"
     yield "USER 0"
-    yield f"COPY . {_MODELS}/"
+    yield f"COPY {source}/ {_MODELS}/"
     yield f"RUN chmod -R a+rX,g=u {_MODELS}"
     yield "USER 1000"
 
 
-def _image(contents: Contents, version: str) -> Iterator[str]:
+def _image(contents: Contents, version: str, source: str) -> Iterator[str]:
     yield "FROM base"
     yield "USER 0"
     yield f"WORKDIR {_MODELS}"
@@ -108,7 +109,7 @@ def _image(contents: Contents, version: str) -> Iterator[str]:
     if contents.local_requirements:
         yield copies
     if contents.requirements or contents.conda:
-        yield from _install(contents, version)
+        yield from _install(contents, version, source)
     if not contents.local_requirements:
         yield copies
     if contents.conda:
@@ -125,7 +126,7 @@ def _image(contents: Contents, version: str) -> Iterator[str]:
     yield f"CMD [{_command(contents)}]"
 
 
-def _install(contents: Contents, version: str) -> Iterator[str]:
+def _install(contents: Contents, version: str, source: str) -> Iterator[str]:
     """Installs what the folder asks for into the Python that the server runs in."""
     yield from (f"ARG {name}" for name in PIP_ARGUMENTS)
     pip = "python3 -m pip"
@@ -135,7 +136,7 @@ def _install(contents: Contents, version: str) -> Iterator[str]:
         server = f"'mlserver-core~={version}'"
     file = contents.requirements
     if file is not None and not contents.local_requirements:
-        yield f"COPY {file} {_HOME}/{file}"
+        yield f"COPY {source}/{file} {_HOME}/{file}"
         file = f"{_HOME}/{file}"
     yield f"RUN {pip} install --no-cache-dir \\"
     yield f"        --find-links {_WHEELS} {server}" + (f" -r {file}" if file else "")

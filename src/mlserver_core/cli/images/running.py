@@ -59,8 +59,8 @@ def _send(process: subprocess.Popen[bytes], send: Send | None) -> None:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
     try:
+        process.terminate()
         process.wait(_GRACE)
     except subprocess.TimeoutExpired:
         pass

@@ -1,0 +1,1 @@
+"""What ``mlserver init`` makes: names, files, and the folder."""
