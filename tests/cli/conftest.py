@@ -11,6 +11,7 @@ import ssl
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import attrs
 import pytest
@@ -170,3 +171,113 @@ def certificate(tmp_path):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file, key)
     return context, file
+
+
+TOOL = """\
+#!{python} -IS
+import json, os, signal, sys
+
+def texts():
+    for word in sys.argv:
+        if os.path.isabs(word) and os.path.isfile(word):
+            with open(word, encoding="utf-8") as file:
+                yield word, file.read()
+
+def keep_input():
+    if sys.argv[-1] == "-":
+        with open({folder!r} + "/input.tar", "wb") as file:
+            file.write(sys.stdin.buffer.read())
+
+if sys.argv[1] == "version":
+    {version}
+    sys.exit()
+with open({folder!r} + "/calls", "a") as file:
+    call = {{"words": [os.path.basename(sys.argv[0]), *sys.argv[1:]], "read": dict(texts())}}
+    file.write(json.dumps(call) + "\\n")
+{build}
+"""
+
+
+@attrs.define
+class Tools:
+    """Doubles of docker, podman and buildah: the edge of what cannot be had everywhere.
+
+    They note how they were called, and are all that there is on ``path``.
+    """
+
+    path: Path
+
+    def add(self, name, build="keep_input()", version="print('27.1')"):
+        """Installs one; what it does is Python code."""
+        text = TOOL.format(
+            python=sys.executable,
+            folder=str(self.path.parent),
+            version=version,
+            build=textwrap.dedent(build),
+        )
+        self.add_file(name, text)
+
+    def add_file(self, name, text):
+        script = self.path / name
+        script.write_text(text, encoding="utf-8")
+        script.chmod(0o755)
+
+    @property
+    def calls(self):
+        """What they were asked to build: the words, and the texts of files among those."""
+        file = self.path.parent / "calls"
+        lines = file.read_text("utf-8").splitlines() if file.exists() else []
+        return [json.loads(line) for line in lines]
+
+    @property
+    def words(self):
+        """The words of the only call."""
+        (call,) = self.calls
+        return call["words"]
+
+    @property
+    def input(self):
+        """The archive that the last one got."""
+        return self.path.parent / "input.tar"
+
+
+@pytest.fixture
+def tools(tmp_path):
+    path = tmp_path / "tools" / "bin"
+    path.mkdir(parents=True)
+    return Tools(path)
+
+
+#: Drops the capabilities by which root passes over the permissions of files (CAP_DAC_OVERRIDE and
+#: CAP_DAC_READ_SEARCH), and bounds the size of files. Not by preexec_fn: tests have threads.
+WITHOUT_PRIVILEGES = """
+import ctypes, os, resource, sys
+
+PR_CAPBSET_DROP = 24
+for capability in (1, 2):
+    ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+limit = int(sys.argv[1])
+if limit:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+os.execv(sys.executable, [sys.executable, "-m", "mlserver_core.cli.main", *sys.argv[2:]])
+"""
+
+
+@pytest.fixture
+def mlserver_without_privileges(tmp_path):
+    """Runs ``mlserver`` to its end, with permissions of files that hold for root, too."""
+    if sys.platform != "linux":
+        pytest.skip("capabilities are Linux's")
+
+    def run(*arguments, largest_file=0, **environ):
+        return subprocess.run(
+            [sys.executable, "-c", WITHOUT_PRIVILEGES, str(largest_file), *map(str, arguments)],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=LONG,
+            cwd=tmp_path,
+            env=environment(environ),
+        )
+
+    return run

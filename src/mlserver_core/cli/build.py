@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import subprocess
+import re
 import tempfile
+from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
 
@@ -18,11 +18,13 @@ from mlserver_core.cli.images.builders import (
     NoBuilder,
     command_of,
     find_builder,
-    pass_variables,
 )
 from mlserver_core.cli.images.dockerfile import PIP_ARGUMENTS
 from mlserver_core.cli.images.ignored import IGNORE_FILE, ignore_text
+from mlserver_core.cli.images.running import run_builder
 
+#: What stands between // and @ in a URL: a name and a password, or a token alone.
+_CREDENTIALS = re.compile(r"://[^/\s]*@")
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
@@ -66,8 +68,12 @@ def build(
     """Build an image with the models and custom runtimes in FOLDER.
 
     Docker, Podman or Buildah does it; what stands after -- is handed to it as it is. Settings of
-    pip are taken from the environment: PIP_INDEX_URL and its like.
+    pip that say where packages are come from the environment: PIP_INDEX_URL and its like.
     """
+    if not tag:
+        raise click.BadParameter("the image needs a name", param_hint="--tag")
+    if more and not more[0].startswith("-"):
+        raise click.UsageError(f"one folder makes an image, and {more[0]!r} is one too many")
     try:
         found = find_builder(builder)
     except NoBuilder as error:
@@ -77,17 +83,23 @@ def build(
     text, notes = describe_image(folder, base_image, FOLDER if streamed else ".")
     for note in notes:
         click.echo(f"Note: {note}", err=True)
-    options = [word for each in build_arguments for word in ("--build-arg", each)]
-    given = {each.partition("=")[0] for each in build_arguments}
-    options += pass_variables(_pip_settings(text, given), list(os.environ))
+    # Variables are handed on by name: their values are nobody's business who lists processes.
+    arguments = [*build_arguments, *_pip_settings(text, build_arguments)]
+    options = [word for each in arguments for word in ("--build-arg", each)]
     options += ["--network", network] if network else []
     options += ["--no-cache"] if no_cache else []
     options += ["--platform", platform] if platform else []
-    with tempfile.TemporaryDirectory(prefix="mlserver-build-") as temporary:
-        run = _run_streamed if streamed else _run
-        code = run(found, folder.resolve(), Path(temporary), text, tag, (*options, *more))
+    try:
+        with tempfile.TemporaryDirectory(prefix="mlserver-build-") as temporary:
+            run = _run_streamed if streamed else _run
+            code = run(found, folder.resolve(), Path(temporary), text, tag, (*options, *more))
+    except OSError as error:
+        raise click.ClickException(
+            f"no image was built: {error.filename or folder}: {error.strerror or error}"
+        ) from None
     if code != 0:
-        raise click.ClickException(f"{found} build failed with exit code {code}")
+        how = f"exit code {code}" if code > 0 else f"signal {-code}"
+        raise click.ClickException(f"{found} build failed with {how}")
     click.echo(f"Built {tag} with {found}")
 
 
@@ -104,7 +116,7 @@ def _run(
         tag=tag,
         options=options,
     )
-    return subprocess.run(command_of(builder, build, str(folder)), check=False).returncode
+    return run_builder(command_of(builder, build, str(folder)))
 
 
 def _run_streamed(
@@ -114,28 +126,18 @@ def _run_streamed(
     file = temporary / "Dockerfile"
     file.write_text(text, encoding="utf-8")
     build = Build(dockerfile=Path(DOCKERFILE), ignore_file=None, tag=tag, options=options)
-    with subprocess.Popen(command_of(builder, build, "-"), stdin=subprocess.PIPE) as process:
-        assert process.stdin is not None  # noqa: S101  # it is a pipe
-        try:
-            write_archive(folder, file, process.stdin)
-            process.stdin.close()
-        except BrokenPipeError:  # it has ended, and has said why
-            pass
-        except OSError as error:
-            process.kill()
-            text = f"{error.filename}: cannot be read: {error.strerror}"
-            raise click.ClickException(text) from None
-    return process.returncode
+    return run_builder(command_of(builder, build, "-"), partial(write_archive, folder, file))
 
 
-def _pip_settings(text: str, given: set[str]) -> list[str]:
+def _pip_settings(text: str, build_arguments: tuple[str, ...]) -> list[str]:
     """Those of the environment that a Dockerfile takes, and the image's history may show."""
+    given = {each.partition("=")[0] for each in build_arguments}
     passed = []
     for name in PIP_ARGUMENTS:
         value = os.environ.get(name)
         if not value or name in given or f"ARG {name}\n" not in text:
             continue
-        if any(urlsplit(url).password for url in value.split()):
+        if _CREDENTIALS.search(value):
             raise click.ClickException(
                 f"{name} holds a password, which everybody could read in the image's history; "
                 f"use an index without one, or say --build-arg {name} if you accept that"

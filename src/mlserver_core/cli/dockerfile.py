@@ -43,12 +43,14 @@ def dockerfile(
     """
     text, notes = describe_image(folder, base_image)
     file = folder / DOCKERFILE
-    if file.exists() and not force and file.read_bytes() != text.encode():
+    ignore = folder / IGNORE_FILE
+    if os.path.lexists(file) and not force and not _holds(file, text):
         raise click.ClickException(f"{file} is there already; --force overwrites it")
     _write(file, text)
-    ignore = folder / IGNORE_FILE
-    if force or not ignore.exists():
+    if force or not os.path.lexists(ignore):
         _write(ignore, ignore_text())
+    elif not _holds(ignore, ignore_text()):
+        notes = (*notes, f"{ignore} is there already and stays as it is")
     for note in notes:
         click.echo(f"Note: {note}", err=True)
 
@@ -77,6 +79,13 @@ def describe_image(
     except UnusableFolder as error:
         raise click.ClickException(str(error)) from None
     return text, contents.notes
+
+
+def _holds(file: Path, text: str) -> bool:
+    try:
+        return file.read_bytes() == text.encode()
+    except OSError:
+        return False
 
 
 def _write(file: Path, text: str) -> None:

@@ -16,26 +16,36 @@ _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S
 
 @click.command()
 @click.argument("folder", envvar="MLSERVER_MODELS_DIR", default=".")
-@click.option("--timeout", default=5.0, help="Seconds that the answer may take; 5.")
+@click.option(
+    "--timeout",
+    default=5.0,
+    type=click.FloatRange(min=0, min_open=True, max=3600),
+    help="Seconds that the answer may take; 5.",
+)
 def healthcheck(folder: str, timeout: float) -> None:
     """Ask whether the server of FOLDER on this machine is ready; the exit code says so.
 
-    FOLDER is by default what MLSERVER_MODELS_DIR names. The server's port is read from the same
-    files and variables that `mlserver start` reads.
+    FOLDER is by default what MLSERVER_MODELS_DIR names. The server's address is read from the
+    same files and variables that `mlserver start` reads; its options are not known here.
     """
     try:
         settings = load_settings(Path(folder), os.environ, dotenv=Path(".env")).value
     except SettingsError as error:
         raise click.ClickException(str(error)) from None
     host, port = _ANY_ADDRESS.get(settings.host, settings.host), settings.http_port
+    if port == 0:
+        raise click.ClickException(
+            "http_port is 0, so the server took a free port, which only it knows; give it a port"
+        )
+    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     connection = http.client.HTTPConnection(host, port, timeout=timeout)
     try:
         connection.request("GET", "/v2/health/ready")
         status = connection.getresponse().status
-    except OSError as error:
-        raise click.ClickException(f"no answer from {host}:{port}: {error}") from None
+    except (OSError, http.client.HTTPException) as error:
+        raise click.ClickException(f"no answer from {place}: {error}") from None
     finally:
         connection.close()
     if status != http.client.OK:
-        raise click.ClickException(f"{host}:{port} is not ready: status {status}")
+        raise click.ClickException(f"{place} is not ready: status {status}")
     click.echo("ready")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
@@ -79,18 +78,21 @@ def _problem(builder: str) -> str:
     # The client alone builds nothing, and many machines have no more than that.
     asked = ["docker", "version", "--format", "{{.Server.Version}}"]
     try:
-        done = subprocess.run(asked, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+        done = subprocess.run(
+            asked,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_PATIENCE,
+            check=False,
+        )
     except subprocess.TimeoutExpired:
         return f"its daemon did not answer within {_PATIENCE} seconds"
+    except OSError as error:
+        return f"cannot be run: {error.strerror}"
     return "" if done.returncode == 0 else f"has no daemon to talk to ({_last_line(done.stderr)})"
 
 
 def _last_line(text: str) -> str:
     return (text.strip().splitlines() or ["it says nothing"])[-1]
-
-
-def pass_variables(names: Sequence[str], environ_names: Sequence[str]) -> list[str]:
-    """Options that hand variables on to a build, without their values: those are nobody's
-    business who lists the processes.
-    """
-    return [word for name in names if name in environ_names for word in ("--build-arg", name)]

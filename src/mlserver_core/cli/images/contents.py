@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-import json
+import re
+import stat
 from pathlib import Path
 
 import attrs
 
+from mlserver_core.errors import SettingsError
+from mlserver_core.settings.loading import MODEL_FILE
+from mlserver_core.settings.sources import read_json
+
 _CONDA_FILES = ("environment.yaml", "environment.yml", "conda.yaml", "conda.yml")
 _REQUIREMENTS = "requirements.txt"
-#: Options of pip that name a file.
-_FILE_OPTIONS = ("-r", "-c", "-e", "-f", "--req", "--constraint", "--editable", "--find-links")
+#: In a requirement of pip: a file, as an option's value, as a path, or by its ending.
+_FILE = re.compile(
+    r"""(?:^|\s)["']?(?:
+        (?:-[rcef]|--req\w*|--constraint|--editable|--find-links)[\s=]*[^\s=]
+        | \.\.?(?:[/\\\[]|\s|$)
+        | [^\s;]*[/\\]
+        | \S+\.(?:whl|zip|egg|tgz|tbz|txz|tar(?:\.\w+)?)(?:[\s;\["']|$)
+    )""",
+    re.VERBOSE,
+)
 
 
 class UnusableFolder(Exception):
@@ -23,12 +36,14 @@ class Contents:
 
     Attributes:
         conda: the name of its conda environment file.
+        local_conda: does that name other files of the folder, for pip?
         requirements: the name of its file with requirements of pip.
         local_requirements: do those name other files of the folder?
         notes: what its author should know, a sentence each.
     """
 
     conda: str | None = None
+    local_conda: bool = False
     requirements: str | None = None
     local_requirements: bool = False
     notes: tuple[str, ...] = ()
@@ -38,45 +53,65 @@ def read_contents(folder: Path) -> Contents:
     """Looks into a folder.
 
     Raises:
-        UnusableFolder: it has two conda environments, or a file that cannot be read.
+        UnusableFolder: it has two conda environments, or a file that cannot be read or used.
     """
-    conda = [name for name in _CONDA_FILES if (folder / name).is_file()]
+    conda = [name for name in _CONDA_FILES if _is_there(folder, name)]
     if len(conda) > 1:
         raise UnusableFolder(
             f"{folder}: {' and '.join(conda)} both describe a conda environment; keep one of them"
         )
-    has_requirements = (folder / _REQUIREMENTS).is_file()
+    requirements = _REQUIREMENTS if _is_there(folder, _REQUIREMENTS) else None
     return Contents(
         conda=conda[0] if conda else None,
-        requirements=_REQUIREMENTS if has_requirements else None,
-        local_requirements=has_requirements and _are_local(_read(folder / _REQUIREMENTS)),
+        local_conda=bool(conda) and _names_file(_pip_section(_read(folder / conda[0]))),
+        requirements=requirements,
+        local_requirements=bool(requirements) and _names_file(_read(folder / _REQUIREMENTS)),
         notes=(*_model_notes(folder), *_dotenv_notes(folder)),
     )
 
 
-def _are_local(requirements: str) -> bool:
-    return any(map(_names_file, requirements.splitlines()))
-
-
-def _names_file(line: str) -> bool:
-    """Does a line of requirements name another file of the folder?"""
-    text = line.partition(" #")[0].strip()
-    if "file:" in text:
-        return True
-    if "://" in text:
+def _is_there(folder: Path, name: str) -> bool:
+    """Is it a file that builders will find, too?"""
+    file = folder / name
+    try:
+        if file.is_symlink() and not file.resolve().is_relative_to(folder.resolve()):
+            raise UnusableFolder(
+                f"{file}: leads out of the folder, and builders see nothing outside; "
+                "put the file itself there"
+            )
+        return stat.S_ISREG(file.stat().st_mode)
+    except FileNotFoundError:
         return False
-    return text.startswith((".", *_FILE_OPTIONS)) or text.endswith((".whl", ".tar.gz", ".zip"))
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
+        raise UnusableFolder(f"{file}: cannot be read: {_reason(error)}") from None
+
+
+def _pip_section(environment: str) -> str:
+    """What a conda environment leaves to pip: no more of it can be in the folder."""
+    _, _, after = environment.partition("pip:")
+    return re.split(r"\n(?=\w)", after)[0]
+
+
+def _names_file(requirements: str) -> bool:
+    """Do requirements of pip name another file of the folder?"""
+    text = re.sub(r"(?m)(?:^|\s)#.*$", "", requirements)
+    text = re.sub(r"\\\r?\n", " ", text)  # such lines go on in the next
+    return any(map(_line_names_file, text.splitlines()))
+
+
+def _line_names_file(line: str) -> bool:
+    return "file:" in line or bool(_FILE.search(re.sub(r"\S*://\S*", "", line)))
 
 
 def _model_notes(folder: Path) -> list[str]:
-    file = folder / "model-settings.json"
-    if not file.is_file():
+    if not _is_there(folder, MODEL_FILE):
         return []
+    file = folder / MODEL_FILE
     try:
-        model = json.loads(_read(file))
-    except ValueError as error:
-        raise UnusableFolder(f"{file}: is not valid JSON: {error}") from None
-    if isinstance(model, dict) and model.get("name"):
+        named = read_json(file).get("name")
+    except SettingsError as error:
+        raise UnusableFolder(str(error)) from None
+    if named:
         return []
     return [f"{file} gives the model no name: in the image it is called 'models', as its folder"]
 
@@ -90,6 +125,12 @@ def _dotenv_notes(folder: Path) -> list[str]:
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UnusableFolder(f"{file}: cannot be read: {error}") from None
+        return file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UnusableFolder(f"{file}: cannot be read: {_reason(error)}") from None
+    except UnicodeDecodeError:
+        raise UnusableFolder(f"{file}: is no text in UTF-8") from None
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

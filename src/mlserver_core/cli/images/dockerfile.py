@@ -47,7 +47,7 @@ def make_dockerfile(contents: Contents, *, base_image: str, version: str, source
         raise UnusableFolder(f"expected the name of an image, got {base_image!r}")
     stages = [_arguments(contents, base_image, version), _base()]
     if contents.conda:
-        stages.append(_environment(contents.conda, source))
+        stages.append(_environment(contents, source))
     stages += [_files(source), _image(contents, version, source)]
     return "\n\n".join("\n".join(stage) for stage in stages) + "\n"
 
@@ -69,23 +69,24 @@ def _base() -> Iterator[str]:
     yield "USER 1000"
 
 
-def _environment(file: str, source: str) -> Iterator[str]:
+def _environment(contents: Contents, source: str) -> Iterator[str]:
     """A conda environment, unpacked at its place: nothing is left to do when a container starts."""
+    file = contents.conda
     yield "FROM ${ENV_BUILDER_IMAGE} AS environment"
     yield "USER 0"
     yield from (f"ARG {name}" for name in PIP_ARGUMENTS)
-    yield "WORKDIR /tmp/environment"
+    yield "WORKDIR /tmp/environment/files"
     yield f"COPY --from=base {_WHEELS}/ {_WHEELS}/"
-    yield f"COPY {source}/{file} ./{file}"
+    yield f"COPY {source}/ ./" if contents.local_conda else f"COPY {source}/{file} ./{file}"
     yield f'RUN PIP_FIND_LINKS="{_WHEELS} ${{PIP_FIND_LINKS:-}}" \\'
     yield f"        conda env create --quiet -p /tmp/environment/conda -f {file}"
     yield "RUN { command -v conda-pack >/dev/null \\"
     yield "        || python3 -m pip install --no-cache-dir conda-pack==0.9.2; } \\"
-    yield "    && conda-pack -p /tmp/environment/conda --ignore-missing-files -o packed.tar \\"
+    yield "    && conda-pack -p /tmp/environment/conda --ignore-missing-files -o ../packed.tar \\"
     yield f"    && mkdir -p {_ENVIRONMENT} \\"
-    yield f"    && tar -xf packed.tar -C {_ENVIRONMENT} \\"
+    yield f"    && tar -xf ../packed.tar -C {_ENVIRONMENT} \\"
     yield f"    && {_ENVIRONMENT}/bin/python {_ENVIRONMENT}/bin/conda-unpack \\"
-    yield "    && rm packed.tar"
+    yield "    && rm ../packed.tar"
     yield "USER 1000"
 
 
