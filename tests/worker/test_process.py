@@ -6,6 +6,7 @@ import socket
 import pytest
 
 from mlserver_core.executors.processes.frames import Kind
+from mlserver_core.executors.processes.greeting import make_init
 from mlserver_core.settings import Settings
 
 MODEL = """
@@ -75,7 +76,7 @@ async def test_worker_imports_no_server_and_prints_where_its_server_does(
 ):
     with (tmp_path / "printed").open("w") as printed:
         worker = await begin_worker({"PYTHONUNBUFFERED": "1"}, stdout=printed)
-        worker.connection.send(Kind.INIT, 0, {"settings": Settings(), "levels": {}})
+        worker.connection.send(Kind.INIT, 0, make_init(Settings(), {}))
         await worker.load(folder_model("m", MODEL))
         response = await worker.predict(1.0)
     modules, _ = json.loads(response.outputs[0].data[0])
@@ -102,7 +103,7 @@ async def test_frame_that_comes_too_early_or_from_no_server_ends_it(begin_worker
     with (tmp_path / "errors").open("w") as errors:
         worker = await begin_worker(stderr=errors)
         if kind is Kind.RESULT:
-            worker.connection.send(Kind.INIT, 0, {"settings": Settings(), "levels": {}})
+            worker.connection.send(Kind.INIT, 0, make_init(Settings(), {}))
         worker.connection.send(kind, 1, {})
         assert await worker.wait() == 1
     assert f"got {kind.name}" in (tmp_path / "errors").read_text()
@@ -118,6 +119,6 @@ async def test_plugin_that_cannot_be_loaded_ends_it_and_says_why(begin_worker, t
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     with (tmp_path / "errors").open("w") as errors:
         worker = await begin_worker({"PYTHONPATH": path}, stderr=errors)
-        worker.connection.send(Kind.INIT, 0, {"settings": Settings(), "levels": {}})
+        worker.connection.send(Kind.INIT, 0, make_init(Settings(), {}))
         assert await worker.wait() == 1
     assert "plugin 'broken'" in (tmp_path / "errors").read_text()
