@@ -71,6 +71,8 @@ class Unpacking:
                     "where that is right, raise environment_max_entries"
                 )
             name = self._check_name(member)
+            if not name and not member.isdir():
+                raise self._refusal(member.name, "has no name")
             if name:
                 with self._explaining(name):
                     yield from self._take(name, member)
