@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 
 import pytest
 
-from mlserver_core.executors.processes.frames import Kind
-from mlserver_core.executors.processes.greeting import make_init
+from mlserver_core.executors.processes.frames import PROTOCOL, Kind
+from mlserver_core.executors.processes.greeting import make_hello, make_init
 from mlserver_core.settings import Settings
 
 MODEL = """
@@ -122,3 +123,16 @@ async def test_plugin_that_cannot_be_loaded_ends_it_and_says_why(begin_worker, t
         worker.connection.send(Kind.INIT, 0, make_init(Settings(), {}))
         assert await worker.wait() == 1
     assert "plugin 'broken'" in (tmp_path / "errors").read_text()
+
+
+async def test_it_says_what_it_speaks_to_a_server_of_another_release_and_does_nothing_for_it(
+    begin_worker,
+):
+    worker = await begin_worker(stderr=subprocess.DEVNULL)
+    init = {"protocol": PROTOCOL + 1, "version": "9.9", "words": b"not for it", "more": [None]}
+    worker.connection.send(Kind.INIT, 0, init)
+    hello = await worker.heard(Kind.HELLO)
+    assert hello == make_hello(worker.process.pid)
+    assert hello["protocol"] == PROTOCOL
+    worker.connection.send(Kind.LOAD, 1, {"generation": 1})
+    assert await worker.wait() == 1

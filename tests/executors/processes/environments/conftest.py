@@ -26,6 +26,26 @@ _NAME = re.compile(r"[\w.-]+")
 ANSWERS = "#!/bin/sh\necho '" + json.dumps({"python": [3, 11], "protocol": PROTOCOL}) + "'\n"
 
 
+#: A plugin with a runtime of its own, and one that the server knows under the same name.
+PLUGIN = """
+import sys
+
+from mlserver_core import MLModel, hookimpl
+from mlserver_core.types import InferenceResponse
+
+
+class Runtime(MLModel):
+    async def predict(self, payload):
+        return InferenceResponse(outputs=[], parameters={"prefix": sys.prefix})
+
+
+@hookimpl
+def mlserver_register_runtimes(registry):
+    registry.add("only-there", "only_there.Runtime")
+    registry.add("on-both-sides", "only_there.Runtime")
+"""
+
+
 def _needed(name: str, found: dict[str, metadata.Distribution]) -> dict[str, metadata.Distribution]:
     """A distribution and what it needs, as they are installed here."""
     if name not in found:
@@ -39,20 +59,30 @@ def _needed(name: str, found: dict[str, metadata.Distribution]) -> dict[str, met
     return found
 
 
+def _copy(source: object, target: object) -> None:
+    """Makes a link where it can: no file of an installed package is written in place."""
+    Path(target).unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
 def install(site: Path) -> None:
     """Installs mlserver-core into a folder of packages, with what it needs, and nothing else."""
     for name, distribution in _needed("mlserver-core", {}).items():
         files = distribution.files or ()
         for file in files:
-            if ".." in file.parts or "__pycache__" in file.parts or file.suffix == ".pth":
+            if ".." in file.parts or file.suffix == ".pth":  # an editable install has one
                 continue
             target = site / file
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(distribution.locate_file(file), target)
+            _copy(distribution.locate_file(file), target)
         if name == "mlserver-core":
             package = Path(mlserver_core.__file__).parent  # it may be installed as editable
-            ignore = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(package, site / "mlserver_core", dirs_exist_ok=True, ignore=ignore)
+            shutil.copytree(
+                package, site / "mlserver_core", dirs_exist_ok=True, copy_function=_copy
+            )
 
 
 def run(*command: object, **options) -> None:
@@ -67,7 +97,11 @@ def environment(tmp_path_factory) -> Path:
     [site] = folder.glob("lib/python*/site-packages")
     install(site)
     (site / "toydep.py").write_text("VERSION = '2.0'\n", "utf-8")
-    (site / "only_there.py").write_text("", "utf-8")
+    (site / "only_there.py").write_text(PLUGIN, "utf-8")
+    described = site / "only_there-1.0.dist-info"
+    described.mkdir()
+    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: only-there\nVersion: 1.0\n")
+    (described / "entry_points.txt").write_text("[mlserver_core]\nonly-there = only_there\n")
     return folder
 
 
@@ -109,6 +143,20 @@ def toy(tar):
 
 
 @pytest.fixture
+def thin(environment, tar):
+    """Writes an archive with a ``toydep`` of its own, for the Python of the made environment."""
+
+    def write(version, *more, **options):
+        python = f'#!/bin/sh\nPYTHONPATH="${{0%/*}}/../lib" exec {environment}/bin/python "$@"\n'
+        toydep = f"VERSION = {version!r}\n"
+        return tar(
+            ("bin/python", python.encode()), ("lib/toydep.py", toydep.encode()), *more, **options
+        )
+
+    return write
+
+
+@pytest.fixture
 def store(tmp_path) -> Store:
     return Store(tmp_path / "environments", Limits(bytes=2**20, entries=100))
 
@@ -117,12 +165,3 @@ def store(tmp_path) -> Store:
 def take(store):
     """Has the store take an archive, as a server does; gives the environment's folder."""
     return lambda archive: store.take(archive, threading.Event())[1]
-
-
-def files_of(folder: Path) -> list[str]:
-    """Everything below a folder."""
-    return sorted(
-        os.path.relpath(Path(where) / name, folder)
-        for where, folders, names in os.walk(folder)
-        for name in folders + names
-    )

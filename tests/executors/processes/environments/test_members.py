@@ -30,6 +30,10 @@ def unpack(tmp_path):
     return run
 
 
+def names_in(folder):
+    return sorted(each.name for each in folder.iterdir())
+
+
 def link(target, type=tarfile.SYMTYPE):
     return {"type": type, "linkname": str(target)}
 
@@ -93,8 +97,8 @@ def test_what_leads_out_or_is_no_file_is_refused_and_writes_nothing_outside_r6_w
     archive = tar(*members, mode="w:gz")
     with pytest.raises(UnusableEnvironment, match=r"environment\.tar\.gz"):
         unpack(archive)
-    assert sorted(os.listdir(tmp_path)) == ["environment.tar.gz", "outer"]
-    assert sorted(os.listdir(tmp_path / "outer")) == ["escaped", "inner"]
+    assert names_in(tmp_path) == ["environment.tar.gz", "outer"]
+    assert names_in(tmp_path / "outer") == ["escaped", "inner"]
     assert (tmp_path / "outer" / "escaped").read_text() == "as before"
 
 
@@ -113,8 +117,8 @@ def test_files_folders_links_and_hard_links_come_out_as_they_went_in(tar, unpack
     )
     assert (folder / "lib" / "a.py").read_bytes() == b"print()"
     assert (folder / "lib64" / "a.py").read_bytes() == b"print()"
-    assert os.listdir(folder / "empty") == []
-    assert os.path.samefile(folder / "bin" / "tool", folder / "lib" / "a.py")
+    assert names_in(folder / "empty") == []
+    assert (folder / "bin" / "tool").samefile(folder / "lib" / "a.py")
     assert (folder / "bin" / "link").readlink().as_posix() == "../lib/a.py"
     assert (folder / "dangling").is_symlink()
 
@@ -159,5 +163,5 @@ def test_what_is_just_within_the_limits_is_unpacked(tar, unpack):
 
 
 def test_a_name_that_the_file_system_does_not_take_is_an_error_that_names_it(tar, unpack):
-    with pytest.raises(UnusableEnvironment, match="'nnn.*File name too long"):
+    with pytest.raises(UnusableEnvironment, match=r"'nnn.*File name too long"):
         unpack(tar(("n" * 300, b"x")))

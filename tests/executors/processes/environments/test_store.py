@@ -60,7 +60,7 @@ def begin(store):
 
 
 def names_in(folder):
-    return sorted(os.listdir(folder)) if folder.exists() else []
+    return sorted(each.name for each in folder.iterdir()) if folder.exists() else []
 
 
 def test_the_same_content_is_unpacked_once_whatever_the_file_is_called(
@@ -216,7 +216,7 @@ def test_what_another_user_has_put_there_is_not_run(store, take, toy):
     place = take(archive).parent
     os.chown(place, 4711, 4711)
     again = Store(store.folder, store.limits)
-    with pytest.raises(UnusableEnvironment, match="another user, with id 4711.*environments_dir"):
+    with pytest.raises(UnusableEnvironment, match=r"another user, with id 4711.*environments_dir"):
         again.take(archive, threading.Event())
 
 

@@ -6,7 +6,6 @@ import bz2
 import gzip
 import io
 import lzma
-import os
 import tarfile
 import tempfile
 import tracemalloc
@@ -142,4 +141,4 @@ def test_whatever_is_wrong_with_an_archive_it_unpacks_inside_or_is_refused(chang
                 pass
         except UnusableEnvironment:
             pass
-        assert os.listdir(folder.parent) == ["inner"]
+        assert list(folder.parent.iterdir()) == [folder]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from mlserver_core.executors.processes.interpreter import EnvironmentPython
 
 #: Characters of what a program has said, in a message.
 _LONGEST = 400
+#: Seconds until a program is tried again that has just been written: while another thread starts a
+#: process, that has for a moment what is open here, and who is written to cannot be run.
+_PAUSES = (0.01, 0.1, 1.0)
 #: What is behind an error of the system, where the program is there.
 _REASONS = {
     errno.EACCES: "; it has to be executable, and so has what it lies on: not mounted noexec",
@@ -41,17 +45,7 @@ def run_python(
     """
     python = folder / "bin" / "python"
     try:
-        done = subprocess.run(  # noqa: S603  # the operator has named the environment
-            [str(python), *arguments],
-            cwd=folder,
-            env=EnvironmentPython(folder=folder, identity="").environ(os.environ),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=seconds,
-            check=False,
-            pass_fds=tuple(descriptors),
-            start_new_session=True,
-        )
+        done = _run([str(python), *arguments], folder, seconds, descriptors)
     except subprocess.TimeoutExpired:
         raise UnusableEnvironment(f"its Python gave no answer in {seconds:g} seconds") from None
     except OSError as error:
@@ -64,6 +58,29 @@ def run_python(
             f"its Python {how}{_made_for(python)}: {said or 'it said nothing'}"
         )
     return done.stdout.decode("utf-8", "replace")
+
+
+def _run(
+    command: Sequence[str], folder: Path, seconds: float, descriptors: Sequence[int]
+) -> subprocess.CompletedProcess[bytes]:
+    for pause in (*_PAUSES, None):
+        try:
+            return subprocess.run(  # noqa: S603  # the operator has named the environment
+                command,
+                cwd=folder,
+                env=EnvironmentPython(folder=folder, identity="").environ(os.environ),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=seconds,
+                check=False,
+                pass_fds=tuple(descriptors),
+                start_new_session=True,
+            )
+        except OSError as error:
+            if error.errno != errno.ETXTBSY or pause is None:
+                raise
+            time.sleep(pause)
+    raise AssertionError
 
 
 def _explain(folder: Path, python: Path, error: OSError) -> str:
