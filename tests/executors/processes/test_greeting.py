@@ -11,9 +11,9 @@ from mlserver_core.executors.processes.frames import HEADER_SIZE, PROTOCOL, Kind
 from mlserver_core.executors.processes.greeting import make_init, mismatch, read_init
 from mlserver_core.settings import CORSSettings, Settings
 
-#: What server and worker of a protocol agree on. Where this fails something of that has changed, and
-#: a worker of an earlier release would not understand it: raise ``PROTOCOL`` if a release had the
-#: one before, and put the new digest here.
+#: What server and worker of a protocol agree on. Where this fails, something of that has changed,
+#: and a worker of an earlier release would not understand it: raise ``PROTOCOL``, if a release had
+#: the one before, and put the new digest here.
 DIGESTS = {1: "3c583998d95c0ff3"}
 
 

@@ -105,6 +105,40 @@ def environment(tmp_path_factory) -> Path:
     return folder
 
 
+def _find_other_python() -> str:
+    """A Python of another minor version; empty where this machine has none."""
+    own = Path(sys.base_prefix)
+    for minor in (12, 13, 11, 10):
+        if minor != sys.version_info.minor:
+            name = f"python3.{minor}"
+            candidates = [*own.parent.glob(f"*/bin/{name}"), own / "bin" / name, shutil.which(name)]
+            for each in filter(None, candidates):
+                if (
+                    subprocess.run([each, "-c", ""], check=False, capture_output=True).returncode
+                    == 0
+                ):
+                    return str(each)
+    return ""
+
+
+@pytest.fixture(scope="session")
+def other_environment(tmp_path_factory) -> Path:
+    """A virtual environment of another Python, with mlserver-core from where that finds it."""
+    python = _find_other_python()
+    if not python:
+        pytest.skip("needs a Python of another version beside this one")
+    folder = tmp_path_factory.mktemp("other") / "environment"
+    run(python, "-m", "venv", "--without-pip", folder)
+    needed = [each for each in metadata.requires("mlserver-core") if "extra ==" not in each]
+    pip = (sys.executable, "-m", "pip", "--python", folder / "bin" / "python", "install", "-q")
+    run(*pip, "--only-binary", ":all:", "--no-compile", *needed)
+    [site] = folder.glob("lib/python*/site-packages")
+    package = Path(mlserver_core.__file__).parent
+    shutil.copytree(package, site / "mlserver_core", ignore=shutil.ignore_patterns("__pycache__"))
+    (site / "toydep.py").write_text("VERSION = '2.0'\n", "utf-8")
+    return folder
+
+
 @pytest.fixture(scope="session")
 def packed(environment) -> Path:
     """The same, packed by venv-pack."""

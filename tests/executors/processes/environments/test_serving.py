@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -41,6 +42,7 @@ class Model(MLModel):
         facts = {
             "toydep": toydep.VERSION,
             "prefix": sys.prefix,
+            "python": "%d.%d" % sys.version_info[:2],
             "pid": str(os.getpid()),
             "only_there": importable("only_there"),
             "only_here": importable("only_here"),
@@ -145,3 +147,19 @@ def test_a_model_of_a_packed_environment_is_served_beside_one_without_w50(
     assert (again["toydep"], again["prefix"]) == ("2.0", there["prefix"])
     assert server.stop() == 0
     assert unpacked.exists()  # for the next start
+
+
+@pytest.mark.timeout(300)  # packages come from the index, for a Python that they were not there for
+def test_an_environment_may_have_another_python_than_the_server(
+    serve_root, a_model, other_environment
+):
+    a_model("other", environment_path=str(other_environment))
+    a_model("plain", RUNTIME.replace("/VERSION", "/PLAIN"))
+    server = serve_root()
+
+    there, here = infer(server, "other"), infer(server, "plain")
+
+    assert there["python"] != here["python"] == f"{sys.version_info[0]}.{sys.version_info[1]}"
+    assert (there["toydep"], here["toydep"]) == ("2.0", "1.0")
+    assert there["twice"] == here["twice"] == "[3.0, 4.0]"
+    assert get(server, "/VERSION", {}) == {"toydep": "2.0"}
