@@ -133,14 +133,19 @@ async def test_a_runtime_that_only_the_environment_has_is_found_there(begin, ask
         assert (await ask(engine, name)).parameters.prefix == str(environment)
 
 
-async def test_a_runtime_that_the_environment_has_not_is_an_error_that_says_what_to_install(
+async def test_a_runtime_that_only_the_server_has_is_an_error_that_says_what_to_install(
     begin, environment
 ):
+    class Plugin:
+        @hookimpl
+        def mlserver_register_runtimes(self, registry):
+            registry.add("sklearn", "mlserver_core.runtimes.echo.EchoRuntime")
+
     model = ModelSettings(
         name="m", implementation="sklearn", parameters={"environment_path": str(environment)}
     )
     with pytest.raises(StartupError, match=r"no runtime 'sklearn'.*only-there.*pip install"):
-        await begin(model)
+        await begin(model, plugin=Plugin())
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,12 @@ def test_what_leads_out_or_is_no_file_is_refused_and_writes_nothing_outside_r6_w
     assert (tmp_path / "outer" / "escaped").read_text() == "as before"
 
 
+@pytest.mark.parametrize("name", ["..", "../escaped", "a/../escaped", "a/.."])
+def test_a_name_that_leads_out_says_so(tar, unpack, name):
+    with pytest.raises(UnusableEnvironment, match=f"'{name}' leads out of the environment"):
+        unpack(tar(("a/b", b""), (name, b"x")))
+
+
 def test_files_folders_links_and_hard_links_come_out_as_they_went_in(tar, unpack):
     folder = unpack(
         tar(

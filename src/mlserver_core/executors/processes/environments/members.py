@@ -101,9 +101,6 @@ class Unpacking:
             raise self._refusal(name, "leads out of the environment's folder")
         if "\0" in name:
             raise self._refusal(name, "has a name that no file can have")
-        for end in range(1, len(parts)):
-            if "/".join(parts[:end]) in self._links:
-                raise self._refusal(name, "goes through a link")
         return "/".join(parts)
 
     def _make_folder(self, name: str) -> None:
@@ -114,7 +111,7 @@ class Unpacking:
             if each in self._folders:
                 continue
             if each in self._files or each in self._links:
-                raise self._refusal(each, "is a folder and something else too")
+                raise self._refusal(name, f"has {each!r} for a folder, which is none")
             (self.folder / each).mkdir(mode=0o755)
             self._folders.add(each)
 
