@@ -128,9 +128,9 @@ def other_environment(tmp_path_factory) -> Path:
     if not python:
         pytest.skip("needs a Python of another version beside this one")
     folder = tmp_path_factory.mktemp("other") / "environment"
-    run(python, "-m", "venv", "--without-pip", folder)
+    run(python, "-m", "venv", folder)
     needed = [each for each in metadata.requires("mlserver-core") if "extra ==" not in each]
-    pip = (sys.executable, "-m", "pip", "--python", folder / "bin" / "python", "install", "-q")
+    pip = (folder / "bin" / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check")
     run(*pip, "--only-binary", ":all:", "--no-compile", *needed)
     [site] = folder.glob("lib/python*/site-packages")
     package = Path(mlserver_core.__file__).parent
