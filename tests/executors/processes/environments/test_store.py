@@ -114,6 +114,12 @@ def test_what_is_left_of_another_archive_is_cleared_by_the_next_one(store, take,
     assert second.exists()
 
 
+def test_what_has_become_whole_since_it_was_looked_at_is_not_cleared(store, take, toy):
+    folder = take(toy())
+    store._clear(folder.parent)
+    assert (folder / "bin" / "python").exists()
+
+
 def test_two_processes_that_need_one_archive_at_once_get_one_whole_environment(store, toy, begin):
     archive = toy(*((f"file{number}", bytes(1000)) for number in range(50)))
     slow = begin(archive, "slow", "file20")

@@ -137,10 +137,10 @@ class Store:
                 self._clear(each)
 
     def _clear(self, place: Path) -> None:
-        """Removes an environment, unless somebody is at it."""
+        """Removes what is left of an environment, unless somebody is at it, or was until now."""
         with suppress(OSError), _opened_lock(place / _LOCK) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_current(lock, place):
+            if _is_current(lock, place) and not (place / _COMPLETE).exists():
                 _remove(place)
 
     def _explain(self, archive: Path, error: OSError) -> UnusableEnvironment:
