@@ -718,12 +718,12 @@ def test_a_missing_file_of_a_model_is_named(tmp_path):
     assert str(caught.value) == f"{path}: cannot be read: No such file or directory"
 
 
-def test_parameters_of_a_model_whose_features_are_not_built_yet_warn(model):
-    file = {"implementation": "a", "parameters": {"environment_tarball": "./env.tar.gz"}}
+def test_an_environment_of_a_model_is_taken_without_a_word(model):
+    for name in ("environment_tarball", "environment_path"):
+        loaded = model.load({"implementation": "a", "parameters": {name: "./env"}})
 
-    assert model.load(file).warnings == (
-        f"{model.file}: parameters.environment_tarball: has no effect yet in this version",
-    )
+        assert loaded.warnings == ()
+        assert loaded.value.has_environment
 
 
 # The implicit model

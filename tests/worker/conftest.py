@@ -15,6 +15,7 @@ import pytest
 
 from mlserver_core.executors.processes.connection import Connection
 from mlserver_core.executors.processes.frames import Kind
+from mlserver_core.executors.processes.greeting import make_init
 from mlserver_core.settings import Settings
 from mlserver_core.types import InferenceRequest, RequestInput
 from mlserver_core.types.context import RequestContext
@@ -146,7 +147,7 @@ async def start_worker(begin_worker):
     async def start(levels=None, **settings):
         server = await begin_worker()
         levels = {"": 30, "mlserver": 20} if levels is None else levels
-        server.connection.send(Kind.INIT, 0, {"settings": Settings(**settings), "levels": levels})
+        server.connection.send(Kind.INIT, 0, make_init(Settings(**settings), levels))
         assert (await server.heard(Kind.HELLO))["pid"] == server.process.pid
         return server
 

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 
 import pytest
 
-from mlserver_core.executors.processes.frames import Kind
+from mlserver_core.executors.processes.frames import PROTOCOL, Kind
+from mlserver_core.executors.processes.greeting import make_hello, make_init
 from mlserver_core.settings import Settings
 
 MODEL = """
@@ -75,7 +77,7 @@ async def test_worker_imports_no_server_and_prints_where_its_server_does(
 ):
     with (tmp_path / "printed").open("w") as printed:
         worker = await begin_worker({"PYTHONUNBUFFERED": "1"}, stdout=printed)
-        worker.connection.send(Kind.INIT, 0, {"settings": Settings(), "levels": {}})
+        worker.connection.send(Kind.INIT, 0, make_init(Settings(), {}))
         await worker.load(folder_model("m", MODEL))
         response = await worker.predict(1.0)
     modules, _ = json.loads(response.outputs[0].data[0])
@@ -102,7 +104,7 @@ async def test_frame_that_comes_too_early_or_from_no_server_ends_it(begin_worker
     with (tmp_path / "errors").open("w") as errors:
         worker = await begin_worker(stderr=errors)
         if kind is Kind.RESULT:
-            worker.connection.send(Kind.INIT, 0, {"settings": Settings(), "levels": {}})
+            worker.connection.send(Kind.INIT, 0, make_init(Settings(), {}))
         worker.connection.send(kind, 1, {})
         assert await worker.wait() == 1
     assert f"got {kind.name}" in (tmp_path / "errors").read_text()
@@ -118,6 +120,19 @@ async def test_plugin_that_cannot_be_loaded_ends_it_and_says_why(begin_worker, t
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     with (tmp_path / "errors").open("w") as errors:
         worker = await begin_worker({"PYTHONPATH": path}, stderr=errors)
-        worker.connection.send(Kind.INIT, 0, {"settings": Settings(), "levels": {}})
+        worker.connection.send(Kind.INIT, 0, make_init(Settings(), {}))
         assert await worker.wait() == 1
     assert "plugin 'broken'" in (tmp_path / "errors").read_text()
+
+
+async def test_it_says_what_it_speaks_to_a_server_of_another_release_and_does_nothing_for_it(
+    begin_worker,
+):
+    worker = await begin_worker(stderr=subprocess.DEVNULL)
+    init = {"protocol": PROTOCOL + 1, "version": "9.9", "words": b"not for it", "more": [None]}
+    worker.connection.send(Kind.INIT, 0, init)
+    hello = await worker.heard(Kind.HELLO)
+    assert hello == make_hello(worker.process.pid)
+    assert hello["protocol"] == PROTOCOL
+    worker.connection.send(Kind.LOAD, 1, {"generation": 1})
+    assert await worker.wait() == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mlserver_core.engine.parts import Parts
 from mlserver_core.errors import ModelLoadError
-from mlserver_core.executors.interfaces import Executor
+from mlserver_core.executors.interfaces import Executor, RemoteExecutor
 from mlserver_core.settings import ModelSettings
 
 _DEFAULT = "threads"
@@ -30,7 +30,28 @@ def make_executor(settings: ModelSettings, parts: Parts) -> Executor:
             settings.name,
             f"there is no executor {name!r}; known are {', '.join(parts.executors)}",
         )
-    return make(settings)
+    executor = make(settings)
+    # In a worker the model is in its environment already.
+    if settings.has_environment and parts.workers is not None:
+        _check_elsewhere(settings, executor)
+    return executor
+
+
+def _check_elsewhere(settings: ModelSettings, executor: Executor) -> None:
+    """Raises ModelLoadError where a model with an environment would run in the server's Python."""
+    if isinstance(executor, RemoteExecutor):
+        return
+    if not isinstance(settings.implementation, str):
+        text = "its class was given in code: give its dotted path as implementation"
+    elif settings.executor not in (None, _WORKERS, *_LOCAL):
+        text = f"executor {settings.executor!r} runs it there: leave executor out"
+    else:
+        text = "parallel_workers is 0: have it run in workers, with parallel_workers 1 or more"
+    raise ModelLoadError(
+        settings.name,
+        "a model with an environment of its own cannot run in the server's own process, where "
+        f"{text}; or leave environment_tarball and environment_path out",
+    )
 
 
 def in_workers(settings: ModelSettings, parts: Parts) -> bool:

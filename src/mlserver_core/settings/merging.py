@@ -106,14 +106,9 @@ def _refused_parameters(value: Any) -> list[tuple[str, str]]:
 
 
 def _no_effect(source: Source, field: attrs.Attribute[Any], value: Any) -> Iterator[str]:
-    given = [("", field, value)]
-    if field.name == "parameters" and value:
-        inner = attrs.fields_dict(ModelParameters)
-        given += [(name, inner[name], value[name]) for name in value if name in inner]
-    for path, each, set_to in given:
-        nothing_new = set_to in (_default(each), each.metadata["as_is"])
-        if effect_of(each) is Effect.LATER and not nothing_new:
-            yield source.where(field.name, path) + ": has no effect yet in this version"
+    nothing_new = value in (_default(field), field.metadata["as_is"])
+    if effect_of(field) is Effect.LATER and not nothing_new:
+        yield source.where(field.name) + ": has no effect yet in this version"
 
 
 def _default(field: attrs.Attribute[Any]) -> Any:

@@ -21,7 +21,7 @@ from mlserver_core.types import MetadataTensor
 from mlserver_core.types.converter import structure
 from mlserver_core.types.open_names import OpenNames
 
-LATER, NONE = Effect.LATER, Effect.NONE
+NONE = Effect.NONE
 
 
 # Setting an attribute is the business of OpenNames, which attrs' own checks would replace.
@@ -40,8 +40,17 @@ class ModelParameters(OpenNames):
     content_type: str | None = setting("Codec of requests that name none.", default=None)
     format: str | None = setting("Format of the artifact, where it is not plain.", default=None)
     extra: dict[str, Any] = setting("Settings of the runtime.", factory=dict)
-    environment_path: str | None = setting("Folder of the model's Python.", LATER, default=None)
-    environment_tarball: str | None = setting("Archive of the same.", LATER, default=None)
+    environment_path: str | None = setting(
+        "Folder of the Python environment that the model's workers run; see "
+        "[its page](environments.md).",
+        default=None,
+        validator=without_nul,
+    )
+    environment_tarball: str | None = setting(
+        "Archive of such an environment, packed with conda-pack or venv-pack.",
+        default=None,
+        validator=without_nul,
+    )
     inference_pool_gid: str | None = setting(
         "Name of the pool of workers that the model shares with others of that name.", default=None
     )
@@ -173,6 +182,12 @@ class ModelSettings:
     def version(self) -> str | None:
         """The version served, ``parameters.version``; None for an unversioned model."""
         return self.parameters.version if self.parameters else None
+
+    @property
+    def has_environment(self) -> bool:
+        """Are its dependencies in an environment of its own?"""
+        given = self.parameters
+        return given is not None and bool(given.environment_path or given.environment_tarball)
 
     @property
     def _source(self) -> str | None:

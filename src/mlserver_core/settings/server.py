@@ -21,6 +21,7 @@ from mlserver_core.settings.fields import (
     port,
     setting,
     within,
+    without_nul,
 )
 
 LATER, NONE = Effect.LATER, Effect.NONE
@@ -179,7 +180,22 @@ class Settings:
         default=30.0,
         validator=at_least(1),
     )
-    environments_dir: str = setting("Folder of unpacked environments.", LATER, default=".envs")
+    environments_dir: str = setting(
+        "Folder that archives of environments are unpacked in, and kept for the next start; see "
+        "[its page](environments.md).",
+        default=".envs",
+        validator=without_nul,
+    )
+    environment_max_bytes: int = setting(
+        "Bytes that an archive of an environment may unpack to.",
+        default=64 * 2**30,
+        validator=at_least(1),
+    )
+    environment_max_entries: int = setting(
+        "Files, folders and links that such an archive may have.",
+        default=1_000_000,
+        validator=at_least(1),
+    )
     cache_enabled: bool = setting(
         "Keep answers of the models that say cache_enabled; see [its page](cache.md).",
         default=False,

@@ -9,7 +9,6 @@ import os
 import socket
 import sys
 from collections.abc import Mapping
-from typing import Any
 
 import attrs
 
@@ -20,6 +19,7 @@ from mlserver_core.engine.watchdog import LoopWatchdog
 from mlserver_core.executors.interfaces import ExecutorFactory
 from mlserver_core.executors.processes.connection import Connection
 from mlserver_core.executors.processes.frames import BrokenFrame, Frame, Kind
+from mlserver_core.executors.processes.greeting import make_hello, read_init
 from mlserver_core.executors.processes.logs import to_body
 from mlserver_core.hooks.registry import Registry
 from mlserver_core.settings import Settings
@@ -71,15 +71,17 @@ class Worker:
         elif self.work is not None:
             self.work.take(frame)
         elif frame.kind is Kind.INIT:
-            self.work = self._begin(frame.body)
-            self.sender.send(Kind.HELLO, 0, {"pid": os.getpid()})
+            greeting = read_init(frame.body)
+            if greeting is not None:
+                self.work = self._begin(*greeting)
+            # A server that speaks another protocol learns so of HELLO, and ends this process.
+            self.sender.send(Kind.HELLO, 0, make_hello(os.getpid()))
         else:
             raise BrokenFrame(f"expected INIT first, got {frame.kind.name}")
 
-    def _begin(self, body: Mapping[str, Any]) -> Work:
+    def _begin(self, settings: Settings, levels: Mapping[str, int]) -> Work:
         """Raises PluginError."""
-        settings: Settings = body["settings"]
-        start_shipping(self.sender, body["levels"])
+        start_shipping(self.sender, levels)
         if settings.loop_lag_warning:
             loop, seconds = asyncio.get_running_loop(), settings.loop_lag_warning
             LoopWatchdog(loop, "event loop", seconds, self._log_now).start()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from functools import partial
 
 import pytest
 
 from mlserver_core.errors import StartupError
+from mlserver_core.executors.processes.greeting import make_init
+from mlserver_core.executors.processes.interpreter import ServerPython
 from mlserver_core.executors.processes.process import WorkerProcess
 from mlserver_core.settings import Settings
 
@@ -38,7 +41,8 @@ async def test_a_load_says_why_no_worker_can_be_started(
 
 async def test_a_worker_that_is_ended_while_it_is_started_ends():
     worker = WorkerProcess(1, lambda *_: None, lambda _: None)
-    starting = asyncio.ensure_future(worker.start({}, {"settings": Settings(), "levels": {}}))
+    command = partial(ServerPython().command, Settings())
+    starting = asyncio.ensure_future(worker.start(command, {}, make_init(Settings(), {})))
     await asyncio.sleep(0)
     worker.kill("the server stops")
     await starting

@@ -22,27 +22,42 @@ from mlserver_core.types import InferenceRequest
 from mlserver_core.types.context import RequestContext, request_context
 
 
+@attrs.frozen
+class Lease:
+    """A pool that is there at least until it is released.
+
+    Attributes:
+        pool: the workers.
+        release: they are needed no more for a model; to be called once.
+    """
+
+    pool: Pool
+    release: Callable[[], Awaitable[None]]
+
+
 @attrs.define(eq=False)
 class ProcessesExecutor:
     """Asks the workers of a pool, which other models may share.
 
     Attributes:
         settings: of the model.
-        pool: where it lives.
-        release: the pool is needed no more for this model; to be called once.
+        take: gives the pool that the model is to live in; raises ModelLoadError.
+        pool: where it lives; there is none before the load.
         timeout: seconds after which a request that is still worked on has its worker ended, once
             its time is up, whether or not its caller has left before; None lets it go on.
     """
 
     settings: ModelSettings
-    pool: Pool
-    release: Callable[[], Awaitable[None]]
+    take: Callable[[ModelSettings], Awaitable[Lease]]
     timeout: float | None = None
+    pool: Pool = attrs.field(init=False)
+    _release: Callable[[], Awaitable[None]] | None = attrs.field(default=None, init=False)
     _generation: Generation | None = attrs.field(default=None, init=False)
-    _closed: bool = attrs.field(default=False, init=False)
 
     async def load(self, source: ModelSource) -> ModelDescription:
         """Loads the model in every worker; raises ModelLoadError."""
+        lease = await self.take(self.settings)
+        self.pool, self._release = lease.pool, lease.release
         self._generation, description = await self.pool.load(source)
         return description
 
@@ -121,9 +136,9 @@ class ProcessesExecutor:
 
     async def close(self) -> None:
         """Lets go of the pool, which ends its workers with its last model."""
-        if not self._closed:
-            self._closed = True
-            await self.release()
+        release, self._release = self._release, None
+        if release is not None:
+            await release()
 
     def _make(self, kind: Kind, body: dict[str, Any], *, stream: bool = False) -> Call:
         if self._generation is None:

@@ -10,6 +10,11 @@ import enum
 import struct
 from typing import Any, NamedTuple
 
+#: Raised with every change of what server and worker say to each other, fields of the settings
+#: included: a worker may come from another release, in an environment of its model. What must
+#: stay readable for all of them is the header, and the bodies of INIT and HELLO.
+PROTOCOL = 1
+
 #: Sync mark, kind, flags, call, bytes of metadata, bytes of payload.
 _HEADER = struct.Struct("<HBBxxxxQQQ")
 HEADER_SIZE = _HEADER.size
@@ -24,7 +29,7 @@ _LARGEST_INLINE = 1 << 32
 class Kind(enum.IntEnum):
     """What a frame is for; the comment says who sends it, and its body."""
 
-    #: Server: the first frame; settings, import path, logging.
+    #: Server: the first frame; ``greeting.make_init``.
     INIT = 1
     #: Server: load a model.
     LOAD = 2
@@ -66,7 +71,7 @@ class Kind(enum.IntEnum):
     LOG = 20
     #: Worker: what a model counted.
     METRICS = 21
-    #: Worker: the answer to ``INIT``.
+    #: Worker: the answer to ``INIT``; ``greeting.make_hello``.
     HELLO = 22
 
 

@@ -19,6 +19,7 @@ from mlserver_core.executors.processes.calls import Call
 from mlserver_core.executors.processes.dispatcher import Dispatcher
 from mlserver_core.executors.processes.frames import Frame, Kind
 from mlserver_core.executors.processes.generation import Generation
+from mlserver_core.executors.processes.interpreter import ServerPython
 from mlserver_core.executors.processes.process import WorkerProcess
 from mlserver_core.executors.processes.recovery import LostBeside, Recovery
 from mlserver_core.executors.processes.supervisor import Supervisor
@@ -37,12 +38,14 @@ class Pool:
     Attributes:
         size: how many workers.
         settings: of the server.
+        python: that the workers run.
         dispatcher: gives them calls.
         supervisor: keeps them alive.
     """
 
     size: int
     settings: Settings
+    python: ServerPython = attrs.field(factory=ServerPython)
     dispatcher: Dispatcher = attrs.field(init=False)
     supervisor: Supervisor = attrs.field(init=False)
     _recovery: Recovery = attrs.field(init=False)
@@ -58,6 +61,7 @@ class Pool:
         self.supervisor = Supervisor(
             self.size,
             self.settings,
+            self.python,
             on_frame=self._take,
             on_beat=self.dispatcher.note_beat,
             on_begun=self._begin,
@@ -198,7 +202,7 @@ class Pool:
         worker.asked.add(number)
         body = {
             "settings": source.settings,
-            "runtime": source.runtime,
+            "runtime": source.runtime if self.python.shares_plugins else None,
             "metric_names": [] if source.metrics is None else list(source.metrics.taken()),
         }
         description: ModelDescription = await self._ask(worker, Kind.LOAD, number, body)
@@ -211,16 +215,10 @@ class Pool:
                 await self._ask(worker, Kind.UNLOAD, number)
         return description
 
-    async def _ask(
-        self,
-        worker: WorkerProcess,
-        kind: Kind,
-        generation: int,
-        body: dict[str, Any] | None = None,
-    ) -> Any:
+    async def _ask(self, worker: WorkerProcess, kind: Kind, number: int, body: Any = None) -> Any:
         """Has one worker do something that is no request, however long that takes."""
-        everything = {"generation": generation, **(body or {})}
-        task = Call(kind=kind, generation=generation, body=everything, id=next(self.dispatcher.ids))
+        everything = {"generation": number, **(body or {})}
+        task = Call(kind=kind, generation=number, body=everything, id=next(self.dispatcher.ids))
         if worker not in self.dispatcher.workers:
             raise WorkerLost("the worker has ended")
         worker.tasks[task.id] = task

@@ -9,7 +9,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -19,18 +18,15 @@ from mlserver_core.executors.processes import logs
 from mlserver_core.executors.processes.calls import Call
 from mlserver_core.executors.processes.connection import Connection
 from mlserver_core.executors.processes.frames import Frame, Kind
+from mlserver_core.executors.processes.greeting import mismatch
 from mlserver_core.executors.processes.room import Room
 
 logger = logging.getLogger("mlserver.parallel")
 
-#: What a worker runs: the server's module path, before anything is imported, since modules of the
-#: current folder would otherwise stand in for the interpreter's own.
-_BOOT = (
-    "import sys; sys.path.pop(0); import json; sys.path[:] = json.loads(sys.argv.pop(1)); "
-    "from mlserver_core.worker.process import run; run(*map(int, sys.argv[1:]))"
-)
 #: Seconds that a process may take to be gone once its connection is, and the other way round.
 _LINGER = 0.5
+#: Makes the command of a worker of the descriptors that it is to use.
+Command = Callable[[int, int], Sequence[str]]
 #: Beats that may be missing before the first one has come: imports from a cold disk take long.
 _FIRST_BEAT = 120
 
@@ -83,15 +79,16 @@ class WorkerProcess:
         """Its process id; 0 before it is started."""
         return self._process.pid if self._process is not None else 0
 
-    async def start(self, environ: Mapping[str, str], greeting: Mapping[str, Any]) -> None:
+    async def start(self, command: Command, environ: Mapping[str, str], init: Any) -> None:
         """Starts the process. ``greeted`` is set once it can take models.
 
         Args:
-            environ: its environment.
-            greeting: the body of INIT.
+            command: what it runs, with the descriptors of its sockets.
+            environ: its variables.
+            init: the body of INIT.
 
         Raises:
-            OSError: it cannot be started. Whatever is wrong with ``greeting`` comes through.
+            OSError: it cannot be started. Whatever is wrong with ``init`` comes through.
         """
         ours, theirs = socket.socketpair()
         heart, their_heart = socket.socketpair()
@@ -99,7 +96,7 @@ class WorkerProcess:
             for each in (ours, heart):
                 each.setblocking(False)
             self._process = await asyncio.create_subprocess_exec(
-                *_command(theirs.fileno(), their_heart.fileno()),
+                *command(theirs.fileno(), their_heart.fileno()),
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(), their_heart.fileno()),
                 env=dict(environ),
@@ -116,7 +113,7 @@ class WorkerProcess:
         asyncio.get_running_loop().add_reader(heart.fileno(), self._beat)
         self._connection = Connection(ours, self._take, self._note_closed)
         try:
-            self._connection.send(Kind.INIT, 0, dict(greeting))
+            self._connection.send(Kind.INIT, 0, init)
         except BaseException:
             self._kill_group()
             self._close()
@@ -203,7 +200,11 @@ class WorkerProcess:
 
     def _take(self, frame: Frame) -> None:
         if frame.kind is Kind.HELLO:
-            self.greeted.set()
+            problem = mismatch(frame.body.get("protocol"), frame.body.get("version"))
+            if problem:
+                self.kill(problem)
+            else:
+                self.greeted.set()
         else:
             self.on_frame(self, frame)
 
@@ -221,35 +222,6 @@ class WorkerProcess:
                 self.on_beat(self)
             else:
                 asyncio.get_running_loop().remove_reader(self._heart.fileno())
-
-
-def worker_environ(environ: Mapping[str, str], workers: int) -> dict[str, str]:
-    """The environment of each of a number of workers.
-
-    The libraries that numerical code is built on start a thread for each core; several workers
-    that all did would get in each other's way. What the operator has set stays.
-    """
-    threads = str(max(1, _cores() // max(1, workers)))
-    return {**dict.fromkeys(_THREAD_COUNTS, threads), **environ}
-
-
-_THREAD_COUNTS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _command(frames: int, heart: int) -> Sequence[str]:
-    return [sys.executable, "-c", _BOOT, json.dumps(sys.path), str(frames), str(heart)]
 
 
 def _describe(code: int) -> str:

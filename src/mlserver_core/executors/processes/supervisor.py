@@ -7,13 +7,16 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable
+from functools import partial
 
 import attrs
 
 from mlserver_core.executors.processes import logs
 from mlserver_core.executors.processes.changes import Changes
 from mlserver_core.executors.processes.frames import Frame, Kind
-from mlserver_core.executors.processes.process import WorkerProcess, worker_environ
+from mlserver_core.executors.processes.greeting import make_init
+from mlserver_core.executors.processes.interpreter import ServerPython, share_cores
+from mlserver_core.executors.processes.process import WorkerProcess
 from mlserver_core.settings import Settings
 
 logger = logging.getLogger("mlserver.parallel")
@@ -36,6 +39,7 @@ class Supervisor:
     Attributes:
         size: how many.
         settings: of the server.
+        python: that they run.
         on_frame: is told of each frame of a worker.
         on_beat: is told of each sign of life of a worker.
         on_begun: is told of each worker that can take models.
@@ -47,6 +51,7 @@ class Supervisor:
 
     size: int
     settings: Settings
+    python: ServerPython
     on_frame: Callable[[WorkerProcess, Frame], None]
     on_beat: Callable[[WorkerProcess], None]
     on_begun: Callable[[WorkerProcess], None]
@@ -106,11 +111,12 @@ class Supervisor:
 
     async def _live(self, worker: WorkerProcess) -> str:
         """The life of one worker; returns what it ended of."""
-        greeting = {"settings": self.settings, "levels": logs.levels()}
+        environ = share_cores(self.python.environ(os.environ), self.size)
         begin = asyncio.ensure_future(self._begin(worker))
         self._processes.add(worker)
         try:
-            await worker.start(worker_environ(os.environ, self.size), greeting)
+            init = make_init(self.settings, logs.levels())
+            await worker.start(partial(self.python.command, self.settings), environ, init)
             reason = await worker.wait()
         except asyncio.CancelledError:
             worker.kill("the server stops")

@@ -1,0 +1,102 @@
+"""What is left to do when the files of an environment are there."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from mlserver_core.executors.processes.environments.faults import UnusableEnvironment
+from mlserver_core.executors.processes.environments.programs import run_python
+
+#: The links of a virtual environment to its interpreter, and what they lead to.
+_LINK = re.compile(r"bin/python(\d(\.\d+)?t?)?")
+_INTERPRETER = re.compile(r"python(\d(\.\d+)?t?)?")
+_LIBRARY = re.compile(r"python(\d\.\d+)t?")
+_HOME = re.compile(r"^home\s*=.*$", re.MULTILINE)
+_ASK_VERSION = "import sys; print('%d.%d' % sys.version_info[:2])"
+#: Seconds in which a Python says its version.
+_SOON = 30.0
+#: Seconds in which conda-unpack writes the environment's place into its files.
+_UNPACK = 900.0
+
+
+def prepare(folder: Path, outside: Mapping[str, str], descriptor: int) -> None:
+    """Makes an unpacked environment one that runs where it is.
+
+    Args:
+        folder: of the environment.
+        outside: links out of it, by their names, that were not made.
+        descriptor: stays open in programs that are still at it when this process is gone.
+
+    Raises:
+        UnusableEnvironment: it cannot be.
+    """
+    if outside:
+        _link_interpreter(folder, outside)
+    unpack = folder / "bin" / "conda-unpack"
+    if unpack.is_file():
+        run_python(folder, ["-E", "-s", str(unpack)], seconds=_UNPACK, descriptors=(descriptor,))
+
+
+def _link_interpreter(folder: Path, outside: Mapping[str, str]) -> None:
+    """Links a virtual environment to the Python of this machine that is like its own."""
+    for name, target in outside.items():
+        if not (_LINK.fullmatch(name) and _INTERPRETER.fullmatch(Path(target).name)):
+            raise UnusableEnvironment(
+                f"it is refused: {name!r} in it is a link to {target!r}, out of the environment"
+            )
+    wanted = _version_of(folder)
+    recorded = next(iter(outside.values()))
+    for python in _candidates(recorded, wanted):
+        if _says(python) == wanted:
+            break
+    else:
+        raise UnusableEnvironment(
+            f"it was packed without its interpreter, {recorded!r}, and there is no Python "
+            f"{wanted} on this machine: install that, or pack an environment of conda with "
+            "conda-pack, which brings its own"
+        )
+    for name in outside:
+        (folder / name).symlink_to(python)
+    settings = folder / "pyvenv.cfg"
+    if settings.is_file():
+        text = settings.read_text("utf-8")
+        home = f"home = {python.parent}"
+        settings.write_text(_HOME.sub(lambda _: home, text), "utf-8")
+
+
+def _version_of(folder: Path) -> str:
+    """The version that the packages were installed for, such as ``3.11``."""
+    for each in sorted(folder.glob("lib/python*")):
+        match = _LIBRARY.fullmatch(each.name)
+        if match:
+            return match[1]
+    raise UnusableEnvironment("it has no lib/python3.X folder: it is no environment of Python")
+
+
+def _candidates(recorded: str, wanted: str) -> Iterator[Path]:
+    """Interpreters that may be the right one, the likeliest first."""
+    yield Path(recorded)
+    yield Path(sys.base_prefix) / "bin" / f"python{wanted}"
+    found = shutil.which(f"python{wanted}")
+    if found:
+        yield Path(found)
+
+
+def _says(python: Path) -> str:
+    """The version of a Python; empty where there is none."""
+    try:
+        done = subprocess.run(  # noqa: S603  # its name is that of a Python
+            [str(python), "-I", "-c", _ASK_VERSION],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_SOON,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.decode("utf-8", "replace").strip()
