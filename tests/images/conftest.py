@@ -196,6 +196,7 @@ def engine(tmp_path_factory):
             "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),
             "PYTHONPATH": source,
             "MLSERVER_BASE_IMAGE": SLIM,
+            "BUILDAH_FORMAT": "docker",  # what one has built is of no use for the other format
         },
     )
     with contextlib.ExitStack() as ends:

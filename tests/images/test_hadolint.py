@@ -28,17 +28,23 @@ def test_the_projects_own():
 
 
 @pytest.mark.parametrize(
-    ("conda", "requirements", "local"),
+    ("conda", "local_conda", "requirements", "local"),
     list(
         itertools.product(
             (None, "environment.yaml", "environment.yml", "conda.yaml", "conda.yml"),
+            (False, True),
             (None, "requirements.txt"),
             (False, True),
         )
     ),
 )
-def test_those_of_folders(tmp_path, conda, requirements, local):
-    contents = Contents(conda=conda, requirements=requirements, local_requirements=local)
+def test_those_of_folders(tmp_path, conda, local_conda, requirements, local):
+    contents = Contents(
+        conda=conda,
+        local_conda=local_conda,
+        requirements=requirements,
+        local_requirements=local,
+    )
     file = tmp_path / "Dockerfile"
     file.write_text(make_dockerfile(contents, base_image="base:1", version="0.1.0"))
     assert lint(file) == ""
