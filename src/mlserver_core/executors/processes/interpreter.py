@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import attrs
 
+from mlserver_core.executors.processes.cores import count_cores
 from mlserver_core.settings import Settings
 
 #: What a worker runs. Its import path is settled before anything is imported, since modules of the
@@ -120,11 +121,5 @@ def share_cores(environ: Mapping[str, str], workers: int) -> dict[str, str]:
     The libraries that numerical code is built on start a thread for each core; several workers
     that all did would get in each other's way. What the operator has set stays.
     """
-    threads = str(max(1, _cores() // max(1, workers)))
+    threads = str(max(1, count_cores() // max(1, workers)))
     return {**dict.fromkeys(_THREAD_COUNTS, threads), **environ}
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
