@@ -132,10 +132,19 @@ class Engine:
         """What ``mlserver`` prints."""
         return self.run(*MLSERVER, *arguments, **environ)
 
-    def start(self, image: str, *options: str, http: int = 8080, grpc: int = 8081) -> Container:
+    def start(
+        self,
+        image: str,
+        *options: str,
+        http: int = 8080,
+        grpc: int = 8081,
+        tool: str = "podman",
+        **environ: str,
+    ) -> Container:
         """Starts a container and waits until its server is ready, at these ports in it."""
         published = ("-p", f"127.0.0.1::{http}", "-p", f"127.0.0.1::{grpc}")
-        id = self.run("podman", "run", "-d", "--pull=never", *published, *options, image).strip()
+        run = (tool, "run", "-d", "--pull=never", *published, *options, image)
+        id = self.run(*run, **environ).strip()
         self.containers.append(id)
         container = Container(id, *(self._address(id, port) for port in (http, grpc)))
         self._wait_ready(container)

@@ -116,11 +116,15 @@ def docker(engine):
         service.terminate()
 
 
-def test_docker_builds_the_same_through_its_daemons_interface(engine, seed, docker, folder):
+def test_docker_builds_and_runs_the_same_through_its_daemons_interface(engine, seed, docker, start):
     source = EXAMPLES / "custom-runtimes"
     printed = engine.mlserver("build", source, "-t", "localhost/seed:docker", **docker)
     assert "Built localhost/seed:docker with docker" in printed
     assert files_of(engine, "localhost/seed:docker") == files_of(engine, seed[0])
+    options = ("--user", "71234", "--read-only")
+    container = start("localhost/seed:docker", *options, tool="docker", **docker)
+    assert container.infer("my-custom-runtime", 1, 2.5) == [2, 5]
+    assert infer_grpc(container, "my-custom-runtime", 1, 2.5) == [[2, 5]]
 
 
 def test_docker_follows_an_ignore_file_of_the_folder(engine, slim, docker, folder):
