@@ -168,6 +168,15 @@ def test_a_link_out_of_the_folder_is_refused_as_builders_do_not_see_there(write,
         read_contents(tmp_path / "folder")
 
 
+@pytest.mark.parametrize("name", ["requirements.txt", "environment.yaml", "model-settings.json"])
+def test_a_link_to_an_absolute_path_is_refused_as_builders_begin_at_the_folder(
+    write, tmp_path, name
+):
+    (tmp_path / name).symlink_to(write("inside", "{}"))
+    with pytest.raises(UnusableFolder, match=rf"{name}: is a link to an absolute path"):
+        read_contents(tmp_path)
+
+
 def test_a_link_within_the_folder_is_as_good_as_its_file(write, tmp_path):
     write("folder/all.txt", "-e .")
     (tmp_path / "folder" / "requirements.txt").symlink_to("all.txt")

@@ -74,16 +74,26 @@ def _is_there(folder: Path, name: str) -> bool:
     """Is it a file that builders will find, too?"""
     file = folder / name
     try:
-        if file.is_symlink() and not file.resolve().is_relative_to(folder.resolve()):
-            raise UnusableFolder(
-                f"{file}: leads out of the folder, and builders see nothing outside; "
-                "put the file itself there"
-            )
+        if file.is_symlink():
+            _check_link(folder, file)
         return stat.S_ISREG(file.stat().st_mode)
     except FileNotFoundError:
         return False
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
         raise UnusableFolder(f"{file}: cannot be read: {_reason(error)}") from None
+
+
+def _check_link(folder: Path, link: Path) -> None:
+    if not link.resolve().is_relative_to(folder.resolve()):
+        raise UnusableFolder(
+            f"{link}: leads out of the folder, and builders see nothing outside; "
+            "put the file itself there"
+        )
+    if link.readlink().is_absolute():
+        raise UnusableFolder(
+            f"{link}: is a link to an absolute path, which builders look for within the folder; "
+            "make it a relative one"
+        )
 
 
 def _pip_section(environment: str) -> str:
