@@ -159,7 +159,12 @@ def test_a_file_that_is_no_text_is_refused(tmp_path, name):
         read_contents(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "environment.yaml", "model-settings.json"])
+#: Some of what a builder, or the server in the image, looks for by its name.
+NAMED = ["requirements.txt", "environment.yaml", "model-settings.json", "settings.json"]
+NAMED += [".dockerignore", ".containerignore"]
+
+
+@pytest.mark.parametrize("name", NAMED)
 def test_a_link_out_of_the_folder_is_refused_as_builders_do_not_see_there(write, tmp_path, name):
     write("outside", "{}")
     (tmp_path / "folder").mkdir()
@@ -168,7 +173,7 @@ def test_a_link_out_of_the_folder_is_refused_as_builders_do_not_see_there(write,
         read_contents(tmp_path / "folder")
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "environment.yaml", "model-settings.json"])
+@pytest.mark.parametrize("name", NAMED)
 def test_a_link_to_an_absolute_path_is_refused_as_builders_begin_at_the_folder(
     write, tmp_path, name
 ):
@@ -216,5 +221,7 @@ def test_a_dotenv_file_is_said_to_stay_out_unless_the_folder_has_rules_of_its_ow
     write(".env", "MLSERVER_DEBUG=1")
     (note,) = read_contents(tmp_path).notes
     assert ".env is left out of the image" in note
-    write(".dockerignore", "*.md")
+    rules = write(".dockerignore", "*.md")
+    assert read_contents(tmp_path).notes == ()
+    rules.rename(tmp_path / ".containerignore")
     assert read_contents(tmp_path).notes == ()

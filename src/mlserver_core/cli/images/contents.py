@@ -8,8 +8,9 @@ from pathlib import Path
 
 import attrs
 
+from mlserver_core.cli.images.ignored import IGNORE_FILES
 from mlserver_core.errors import SettingsError
-from mlserver_core.settings.loading import MODEL_FILE
+from mlserver_core.settings.loading import MODEL_FILE, SERVER_FILE
 from mlserver_core.settings.sources import read_json
 
 _CONDA_FILES = ("environment.yaml", "environment.yml", "conda.yaml", "conda.yml")
@@ -60,6 +61,8 @@ def read_contents(folder: Path) -> Contents:
         raise UnusableFolder(
             f"{folder}: {' and '.join(conda)} both describe a conda environment; keep one of them"
         )
+    for name in (SERVER_FILE, *IGNORE_FILES):
+        _is_there(folder, name)  # or refused: without it the image would be another one
     requirements = _REQUIREMENTS if _is_there(folder, _REQUIREMENTS) else None
     return Contents(
         conda=conda[0] if conda else None,
@@ -127,7 +130,7 @@ def _model_notes(folder: Path) -> list[str]:
 
 
 def _dotenv_notes(folder: Path) -> list[str]:
-    if not (folder / ".env").is_file() or (folder / ".dockerignore").is_file():
+    if not (folder / ".env").is_file() or any((folder / name).is_file() for name in IGNORE_FILES):
         return []
     text = "is left out of the image, since such files hold secrets; settings for the image belong"
     return [f"{folder / '.env'} {text} in settings.json"]
