@@ -135,6 +135,20 @@ def test_a_conda_environment_is_local_when_pip_installs_files_for_it(write, tmp_
     assert read_contents(tmp_path).local_conda
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[python=3.11, pip, {pip: [-r other.txt]}]",
+        "[{pip: [numpy,-r other.txt]}]",
+        '[python=3.11, {"pip": ["numpy", "-e ."]}]',
+        "\n- 'pip' :\n  - -e .\n",
+    ],
+)
+def test_in_any_spelling_of_yaml(write, tmp_path, text):
+    write("conda.yaml", f"dependencies: {text}\n")
+    assert read_contents(tmp_path).local_conda
+
+
 def test_channels_and_the_prefix_of_an_exported_environment_are_no_files(write, tmp_path):
     text = """\
         name: mine

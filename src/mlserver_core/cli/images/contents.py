@@ -15,9 +15,10 @@ from mlserver_core.settings.sources import read_json
 
 _CONDA_FILES = ("environment.yaml", "environment.yml", "conda.yaml", "conda.yml")
 _REQUIREMENTS = "requirements.txt"
-#: In a requirement of pip: a file, as an option's value, as a path, or by its ending.
+#: In a requirement of pip, or a list of them: a file, as an option's value, as a path, or by its
+#: ending.
 _FILE = re.compile(
-    r"""(?:^|\s)["']?(?:
+    r"""(?:^|[\s\[,])["']?(?:
         (?:-[rcef]|--req\w*|--constraint|--editable|--find-links)[\s=]*[^\s=]
         | \.\.?(?:[/\\\[]|\s|$)
         | [^\s;]*[/\\]
@@ -25,6 +26,8 @@ _FILE = re.compile(
     )""",
     re.VERBOSE,
 )
+#: The key of them in a conda environment, which YAML lets be quoted.
+_PIP = re.compile(r"""\bpip["']?\s*:""")
 
 
 class UnusableFolder(Exception):
@@ -101,8 +104,8 @@ def _check_link(folder: Path, link: Path) -> None:
 
 def _pip_section(environment: str) -> str:
     """What a conda environment leaves to pip: no more of it can be in the folder."""
-    _, _, after = environment.partition("pip:")
-    return re.split(r"\n(?=\w)", after)[0]
+    _, *after = _PIP.split(environment, maxsplit=1)
+    return re.split(r"\n(?=\w)", "".join(after))[0]
 
 
 def _names_file(requirements: str) -> bool:
