@@ -129,6 +129,15 @@ def test_a_folder_with_a_dockerignore_of_its_own_is_read_by_that(run, tools, fol
     assert "FROM ${BASE_IMAGE}" in only_text(tools, "/Dockerfile")
 
 
+@pytest.mark.parametrize("name", BUILDERS)
+def test_a_containerignore_is_for_the_builders_that_know_it(run, tools, folder, write, name):
+    write("models/.containerignore", "secret")
+    tools.add(name)
+    assert run(folder, "-t", "x").exit_code == 0
+    assert "--ignorefile" not in tools.words
+    assert tools.words[-1] == ("-" if name == "docker" else str(folder))
+
+
 @pytest.mark.parametrize("name", ["docker", "podman"])
 @pytest.mark.parametrize(
     "text", ["a b", "é 模型", "-x", "x;$(touch x)", "a'\"b", "a\nb", "`x`", "*"]

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -186,6 +188,23 @@ def test_a_folder_that_may_not_be_written_is_an_error_with_the_reason(
     assert ended.returncode == 1
     assert ended.stderr == f"Error: {folder}/Dockerfile: cannot be written: Permission denied\n"
     assert names(folder) == []
+
+
+#: In a mount namespace of its own, which ends with the command.
+READ_ONLY = 'mount -t tmpfs -o ro none "$1" && exec "$2" -m mlserver_core.cli.main dockerfile "$1"'
+
+
+def test_a_file_system_that_is_read_only_is_an_error_with_the_reason(folder):
+    apart = ("unshare", "--map-root-user", "--mount", "sh", "-c")
+    try:
+        subprocess.run([*apart, "mount -t tmpfs none /mnt"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("nothing can be mounted here")
+    command = [*apart, READ_ONLY, "sh", folder, sys.executable]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    reason = "cannot be written: Read-only file system"
+    assert ended.stderr == f"Error: {folder}/Dockerfile: {reason}\n"
 
 
 def test_a_dockerfile_that_may_not_be_read_is_kept(mlserver_without_privileges, folder, write):

@@ -73,7 +73,9 @@ def test_a_server_that_is_ready_is_healthy(mlserver, shared_server):
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "ready\n", "")
 
 
-def test_the_port_is_read_where_the_server_reads_it(check, shared_server, write, free_port):
+def test_the_port_is_read_where_the_server_reads_it(
+    check, shared_server, write, free_port, tmp_path
+):
     port = shared_server.http_port
     write("models/settings.json", {"http_port": port})
     assert check("models").exit_code == 0
@@ -84,6 +86,9 @@ def test_the_port_is_read_where_the_server_reads_it(check, shared_server, write,
     assert check("models", MLSERVER_HTTP_PORT=str(port)).exit_code == 0
     write("defaults/settings.json", {"http_port": port})
     assert check("elsewhere", MLSERVER_DEFAULTS_DIRS="defaults").exit_code == 0
+    write("settings.json", {"http_port": port})
+    assert check(MLSERVER_MODELS_DIR="s3://bucket/models").exit_code == 0
+    (tmp_path / "settings.json").unlink()
     write(".env", f"MLSERVER_HTTP_PORT={port}")
     assert check().exit_code == 0
 
@@ -134,9 +139,10 @@ def test_where_nobody_listens_there_is_no_answer(check, free_port, host):
     assert "Connection refused" in result.stderr
 
 
-def test_a_host_that_cannot_be_found_gives_no_answer(check):
-    result = check(MLSERVER_HOST="nowhere.invalid", MLSERVER_HTTP_PORT="8080")
-    assert (result.exit_code, "no answer from nowhere.invalid:8080" in result.stderr) == (1, True)
+@pytest.mark.parametrize("host", ["nowhere.invalid", "a..b", "a b", "a" * 64])
+def test_a_host_that_cannot_be_found_gives_no_answer(check, host):
+    result = check(MLSERVER_HOST=host, MLSERVER_HTTP_PORT="8080")
+    assert (result.exit_code, f"no answer from {host}:8080" in result.stderr) == (1, True)
 
 
 @pytest.mark.parametrize("data", [b"220 mail.example ready\r\n", b"HTTP/1.1 abc\r\n\r\n"])

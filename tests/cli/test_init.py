@@ -159,7 +159,7 @@ def test_the_templates_are_in_the_wheel(tmp_path, mlserver):
         assert (tmp_path / f"of-{kind}" / "src" / f"mlserver_core_of_{kind}" / "py.typed").exists()
 
 
-@pytest.mark.parametrize("name", ["try", "a-name-of-25-letters-here"])
+@pytest.mark.parametrize("name", ["try", "a-name-of-25-letters-here", "string", "request"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_made_follows_our_own_rules(mlserver, tmp_path, kind, name):
     """``tox -e type`` has both tools."""

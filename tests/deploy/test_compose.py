@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,12 @@ def test_service_has_no_rights_and_is_for_this_machine_only(service):
     assert (COMPOSE.parent / volume["source"] / "model-settings.json").is_file()
     ports = ["127.0.0.1:8080:8080", "127.0.0.1:8081:8081", "127.0.0.1:8082:8082"]
     assert service["ports"] == ports
+
+
+def test_image_has_the_runtime_of_the_example(service):
+    model = (COMPOSE.parent / service["volumes"][0]["source"] / "model-settings.json").read_text()
+    runtime = json.loads(model)["implementation"]
+    assert service["image"].endswith(f"-{runtime}")
 
 
 def test_service_has_time_to_finish_and_unload(service):

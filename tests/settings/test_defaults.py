@@ -89,6 +89,13 @@ def test_defaults_that_are_not_there_are_none(image):
     assert load_implicit_model(image.mounted, environ) is None
 
 
+def test_a_loop_of_links_holds_no_defaults(image):
+    (image.base / "loop").symlink_to("loop")
+    file = image.write(image.mounted / "b", "model-settings.json", implementation="m.B")
+    environ = {"MLSERVER_DEFAULTS_DIRS": f"{image.base}/loop"}
+    assert load_model_settings(file, environ).value.implementation == "m.B"
+
+
 def test_the_environment_is_above_the_model_that_an_image_brings(image):
     file = image.write(
         image.embedded,
@@ -133,6 +140,29 @@ def test_models_elsewhere_have_the_defaults_of_the_image_but_who_it_is(image):
         uri=str(file.parent), content_type="np", extra={"k": 1}, format="f"
     )
     assert image.model(file, MLSERVER_MODEL_IMPLEMENTATION="m.C").implementation == "m.C"
+
+
+@pytest.mark.parametrize("name", ["environment_tarball", "environment_path"])
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("./mine.tar", "{}/mine.tar"),
+        ("../mine", "{}/../mine"),
+        ("/envs/mine", "/envs/mine"),
+        ("~/mine", "~/mine"),
+        ("$HOME/mine", "$HOME/mine"),
+        ("", ""),
+        (None, None),
+    ],
+)
+def test_an_environment_of_an_image_is_looked_for_in_the_image(image, name, given, expected):
+    image.write(
+        image.embedded, "model-settings.json", implementation="m.A", parameters={name: given}
+    )
+    made = image.model(image.write(image.mounted / "b", "model-settings.json"))
+    found = expected and expected.format(image.embedded)
+    assert getattr(made.parameters, name) == found
+    assert made.has_environment is bool(given)
 
 
 def test_where_nothing_is_mounted_the_model_of_the_image_is_the_implicit_one(image):

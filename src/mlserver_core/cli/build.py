@@ -20,7 +20,7 @@ from mlserver_core.cli.images.builders import (
     find_builder,
 )
 from mlserver_core.cli.images.dockerfile import PIP_ARGUMENTS
-from mlserver_core.cli.images.ignored import IGNORE_FILE, ignore_text
+from mlserver_core.cli.images.ignored import has_own_rules, ignore_text
 from mlserver_core.cli.images.running import run_builder
 
 #: What stands between // and @ in a URL: a name and a password, or a token alone.
@@ -79,7 +79,7 @@ def build(
     except NoBuilder as error:
         raise click.ClickException(str(error)) from None
     # Docker takes a .dockerignore from nowhere but the folder, which is not ours to write to.
-    streamed = found == "docker" and not (folder / IGNORE_FILE).exists()
+    streamed = found == "docker" and not has_own_rules(folder, found)
     text, notes = describe_image(folder, base_image, FOLDER if streamed else ".")
     for note in notes:
         click.echo(f"Note: {note}", err=True)
@@ -112,7 +112,7 @@ def _run(
     ignore.write_text(ignore_text(), encoding="utf-8")
     build = Build(
         dockerfile=file,
-        ignore_file=None if (folder / IGNORE_FILE).exists() else ignore,
+        ignore_file=None if has_own_rules(folder, builder) else ignore,
         tag=tag,
         options=options,
     )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import http.client
 import os
+from contextlib import closing
 from pathlib import Path
 
 import click
 
+from mlserver_core.cli.start import settings_folder
 from mlserver_core.errors import SettingsError
 from mlserver_core.settings.loading import load_settings
 
@@ -29,7 +31,7 @@ def healthcheck(folder: str, timeout: float) -> None:
     same files and variables that `mlserver start` reads; its options are not known here.
     """
     try:
-        settings = load_settings(Path(folder), os.environ, dotenv=Path(".env")).value
+        settings = load_settings(settings_folder(folder), os.environ, dotenv=Path(".env")).value
     except SettingsError as error:
         raise click.ClickException(str(error)) from None
     host, port = _ANY_ADDRESS.get(settings.host, settings.host), settings.http_port
@@ -38,14 +40,13 @@ def healthcheck(folder: str, timeout: float) -> None:
             "http_port is 0, so the server took a free port, which only it knows; give it a port"
         )
     place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    connection = http.client.HTTPConnection(host, port, timeout=timeout)
     try:
-        connection.request("GET", "/v2/health/ready")
-        status = connection.getresponse().status
-    except (OSError, http.client.HTTPException) as error:
+        with closing(http.client.HTTPConnection(host, port, timeout=timeout)) as connection:
+            connection.request("GET", "/v2/health/ready")
+            status = connection.getresponse().status
+    # UnicodeError: what no name of a host can be encoded to
+    except (OSError, http.client.HTTPException, UnicodeError) as error:
         raise click.ClickException(f"no answer from {place}: {error}") from None
-    finally:
-        connection.close()
     if status != http.client.OK:
         raise click.ClickException(f"{place} is not ready: status {status}")
     click.echo("ready")

@@ -59,8 +59,7 @@ def start(
     FOLDER may be a URI whose scheme a repository plugin reads; settings.json is then looked for
     in the current folder.
     """
-    is_uri = "://" in folder
-    if not is_uri and not Path(folder).is_dir():
+    if not is_uri(folder) and not Path(folder).is_dir():
         raise click.BadParameter(f"Directory {folder!r} does not exist.", param_hint="FOLDER")
     given = {
         "host": host,
@@ -76,7 +75,7 @@ def start(
         overrides[name] = value
     try:
         loaded = load_settings(
-            Path() if is_uri else Path(folder),
+            settings_folder(folder),
             os.environ,
             overrides=overrides,
             dotenv=Path(".env"),
@@ -87,6 +86,16 @@ def start(
     except _ERRORS as error:
         code = _fail(error)
     main_loop.end(code)
+
+
+def is_uri(folder: str) -> bool:
+    """Does it name what only a repository plugin can read?"""
+    return "://" in folder
+
+
+def settings_folder(folder: str) -> Path:
+    """Where the ``settings.json`` of a server is that serves a folder or URI."""
+    return Path() if is_uri(folder) else Path(folder)
 
 
 def _serve(loaded: Loaded[Settings], plugins: PluginManager, strict: bool) -> int:

@@ -19,16 +19,19 @@ def default_files(name: str, environ: Mapping[str, str]) -> list[Path]:
 
 def is_default(file: Path, environ: Mapping[str, str]) -> bool:
     """Does a file stand in a folder with defaults itself?"""
-    folder = file.parent.resolve()
-    return any(folder == each.resolve() for each in _folders(environ))
+    return any(_real(file.parent) == _real(folder) for folder in _folders(environ))
 
 
 def is_beside_defaults(file: Path, environ: Mapping[str, str]) -> bool:
     """Does a file stand anywhere in or below a folder with defaults?"""
-    folder = file.parent.resolve()
-    return any(folder.is_relative_to(each.resolve()) for each in _folders(environ))
+    return any(_real(file.parent).is_relative_to(_real(folder)) for folder in _folders(environ))
 
 
 def _folders(environ: Mapping[str, str]) -> list[Path]:
     names = environ.get(DEFAULTS_VARIABLE, "").split(os.pathsep)
     return [Path(name) for name in reversed(names) if name]
+
+
+def _real(folder: Path) -> Path:
+    # Not by resolve(), which before Python 3.13 has RuntimeError for a loop of links.
+    return Path(os.path.realpath(folder))

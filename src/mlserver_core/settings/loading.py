@@ -28,6 +28,8 @@ MODEL_PREFIX = "MLSERVER_MODEL_"
 SERVER_FILE, MODEL_FILE = "settings.json", "model-settings.json"
 #: What says which model it is, and so is nothing that many could have from one file.
 _IDENTITY = ("name", "uri", "version")
+#: Parameters that are paths, which begin at the folder of their file.
+_PATHS = ("environment_path", "environment_tarball")
 
 
 def load_settings(
@@ -191,10 +193,25 @@ def _model_defaults(path: Path, environ: Mapping[str, str]) -> list[Source]:
     for file in default_files(MODEL_FILE, environ):
         values = read_json(file)
         if isinstance(values.get("parameters"), dict):
-            values["parameters"] = _without_identity(values["parameters"])
+            values["parameters"] = _from_folder(
+                file.parent.absolute(), _without_identity(values["parameters"])
+            )
         sources.append(Source(name=str(file), values=_without_identity(values)))
     return sources
 
 
 def _without_identity(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name not in _IDENTITY}
+
+
+def _from_folder(folder: Path, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters that mean the same in the settings of any other folder."""
+    return {
+        name: str(folder / value)
+        if name in _PATHS
+        and isinstance(value, str)
+        and value
+        and not value.startswith(("~", "$"))  # begins elsewhere when it is expanded
+        else value
+        for name, value in parameters.items()
+    }

@@ -135,6 +135,20 @@ def test_a_conda_environment_is_local_when_pip_installs_files_for_it(write, tmp_
     assert read_contents(tmp_path).local_conda
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[python=3.11, pip, {pip: [-r other.txt]}]",
+        "[{pip: [numpy,-r other.txt]}]",
+        '[python=3.11, {"pip": ["numpy", "-e ."]}]',
+        "\n- 'pip' :\n  - -e .\n",
+    ],
+)
+def test_in_any_spelling_of_yaml(write, tmp_path, text):
+    write("conda.yaml", f"dependencies: {text}\n")
+    assert read_contents(tmp_path).local_conda
+
+
 def test_channels_and_the_prefix_of_an_exported_environment_are_no_files(write, tmp_path):
     text = """\
         name: mine
@@ -159,13 +173,27 @@ def test_a_file_that_is_no_text_is_refused(tmp_path, name):
         read_contents(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "environment.yaml", "model-settings.json"])
+#: Some of what a builder, or the server in the image, looks for by its name.
+NAMED = ["requirements.txt", "environment.yaml", "model-settings.json", "settings.json"]
+NAMED += [".dockerignore", ".containerignore"]
+
+
+@pytest.mark.parametrize("name", NAMED)
 def test_a_link_out_of_the_folder_is_refused_as_builders_do_not_see_there(write, tmp_path, name):
     write("outside", "{}")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / name).symlink_to("../outside")
     with pytest.raises(UnusableFolder, match=rf"{name}: leads out of the folder"):
         read_contents(tmp_path / "folder")
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_link_to_an_absolute_path_is_refused_as_builders_begin_at_the_folder(
+    write, tmp_path, name
+):
+    (tmp_path / name).symlink_to(write("inside", "{}"))
+    with pytest.raises(UnusableFolder, match=rf"{name}: is a link to an absolute path"):
+        read_contents(tmp_path)
 
 
 def test_a_link_within_the_folder_is_as_good_as_its_file(write, tmp_path):
@@ -207,5 +235,7 @@ def test_a_dotenv_file_is_said_to_stay_out_unless_the_folder_has_rules_of_its_ow
     write(".env", "MLSERVER_DEBUG=1")
     (note,) = read_contents(tmp_path).notes
     assert ".env is left out of the image" in note
-    write(".dockerignore", "*.md")
+    rules = write(".dockerignore", "*.md")
+    assert read_contents(tmp_path).notes == ()
+    rules.rename(tmp_path / ".containerignore")
     assert read_contents(tmp_path).notes == ()

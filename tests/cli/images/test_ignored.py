@@ -40,6 +40,7 @@ IGNORED = [
     "model/Dockerfile",
     "Dockerfile.dockerignore",
     ".dockerignore",
+    ".containerignore",
     ".idea/x.xml",
 ]
 KEPT = [

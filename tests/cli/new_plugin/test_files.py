@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import configparser
 import json
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -30,3 +31,13 @@ def test_every_file_can_be_read_whatever_the_name_is(kind, name):
     points = parser["options.entry_points"]["mlserver_core"].strip()
     assert points == f"{names.name} = {names.package}.plugin"
     assert f"src/{names.package}/plugin.py" in files
+
+
+@pytest.mark.parametrize("name", ["mlserver-core-string", "input", "request", "single-input"])
+def test_a_codec_may_be_called_as_one_that_it_is_made_with(name):
+    names = PluginNames.derive(name)
+    module = {"__name__": "codec"}
+    exec(fill("codec", names)[f"src/{names.package}/codec.py"], module)
+    codec = module[f"{names.class_name}RequestCodec"]
+    values = [Decimal("12.50"), Decimal(-3)]
+    assert codec.decode_request(codec.encode_request(values)) == values

@@ -24,7 +24,7 @@ class Build:
 
     Attributes:
         dockerfile: outside of the folder.
-        ignore_file: of what stays out; None where the folder has its own ``.dockerignore``.
+        ignore_file: of what stays out; None where the folder has rules of its own.
         tag: the name of the image.
         options: of the builder, in words that all of them know.
     """

@@ -8,15 +8,17 @@ from pathlib import Path
 
 import attrs
 
+from mlserver_core.cli.images.ignored import IGNORE_FILES
 from mlserver_core.errors import SettingsError
-from mlserver_core.settings.loading import MODEL_FILE
+from mlserver_core.settings.loading import MODEL_FILE, SERVER_FILE
 from mlserver_core.settings.sources import read_json
 
 _CONDA_FILES = ("environment.yaml", "environment.yml", "conda.yaml", "conda.yml")
 _REQUIREMENTS = "requirements.txt"
-#: In a requirement of pip: a file, as an option's value, as a path, or by its ending.
+#: In a requirement of pip, or a list of them: a file, as an option's value, as a path, or by its
+#: ending.
 _FILE = re.compile(
-    r"""(?:^|\s)["']?(?:
+    r"""(?:^|[\s\[,])["']?(?:
         (?:-[rcef]|--req\w*|--constraint|--editable|--find-links)[\s=]*[^\s=]
         | \.\.?(?:[/\\\[]|\s|$)
         | [^\s;]*[/\\]
@@ -24,6 +26,8 @@ _FILE = re.compile(
     )""",
     re.VERBOSE,
 )
+#: The key of them in a conda environment, which YAML lets be quoted.
+_PIP = re.compile(r"""\bpip["']?\s*:""")
 
 
 class UnusableFolder(Exception):
@@ -60,6 +64,8 @@ def read_contents(folder: Path) -> Contents:
         raise UnusableFolder(
             f"{folder}: {' and '.join(conda)} both describe a conda environment; keep one of them"
         )
+    for name in (SERVER_FILE, *IGNORE_FILES):
+        _is_there(folder, name)  # or refused: without it the image would be another one
     requirements = _REQUIREMENTS if _is_there(folder, _REQUIREMENTS) else None
     return Contents(
         conda=conda[0] if conda else None,
@@ -74,11 +80,8 @@ def _is_there(folder: Path, name: str) -> bool:
     """Is it a file that builders will find, too?"""
     file = folder / name
     try:
-        if file.is_symlink() and not file.resolve().is_relative_to(folder.resolve()):
-            raise UnusableFolder(
-                f"{file}: leads out of the folder, and builders see nothing outside; "
-                "put the file itself there"
-            )
+        if file.is_symlink():
+            _check_link(folder, file)
         return stat.S_ISREG(file.stat().st_mode)
     except FileNotFoundError:
         return False
@@ -86,10 +89,23 @@ def _is_there(folder: Path, name: str) -> bool:
         raise UnusableFolder(f"{file}: cannot be read: {_reason(error)}") from None
 
 
+def _check_link(folder: Path, link: Path) -> None:
+    if not link.resolve().is_relative_to(folder.resolve()):
+        raise UnusableFolder(
+            f"{link}: leads out of the folder, and builders see nothing outside; "
+            "put the file itself there"
+        )
+    if link.readlink().is_absolute():
+        raise UnusableFolder(
+            f"{link}: is a link to an absolute path, which builders look for within the folder; "
+            "make it a relative one"
+        )
+
+
 def _pip_section(environment: str) -> str:
     """What a conda environment leaves to pip: no more of it can be in the folder."""
-    _, _, after = environment.partition("pip:")
-    return re.split(r"\n(?=\w)", after)[0]
+    _, *after = _PIP.split(environment, maxsplit=1)
+    return re.split(r"\n(?=\w)", "".join(after))[0]
 
 
 def _names_file(requirements: str) -> bool:
@@ -117,7 +133,7 @@ def _model_notes(folder: Path) -> list[str]:
 
 
 def _dotenv_notes(folder: Path) -> list[str]:
-    if not (folder / ".env").is_file() or (folder / ".dockerignore").is_file():
+    if not (folder / ".env").is_file() or any((folder / name).is_file() for name in IGNORE_FILES):
         return []
     text = "is left out of the image, since such files hold secrets; settings for the image belong"
     return [f"{folder / '.env'} {text} in settings.json"]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import fnmatch
+from pathlib import Path
 
 IGNORE_FILE = ".dockerignore"
+#: What says the same in a folder. Podman and Buildah prefer the second, which Docker does not know.
+IGNORE_FILES = (IGNORE_FILE, ".containerignore")
 
 #: Names at any depth, as fnmatch knows patterns. Shared libraries and ``bin`` are not among them:
 #: they may be the model's.
 _NAMES = (
-    ".dockerignore",
+    *IGNORE_FILES,
     "Dockerfile",
     "Dockerfile.dockerignore",
     ".env",
@@ -38,6 +41,12 @@ _NAMES = (
     ".idea",
     ".vscode",
 )
+
+
+def has_own_rules(folder: Path, builder: str) -> bool:
+    """Does a folder say itself what that builder is to leave out?"""
+    known = (IGNORE_FILE,) if builder == "docker" else IGNORE_FILES
+    return any((folder / name).exists() for name in known)
 
 
 def is_ignored(name: str) -> bool:
