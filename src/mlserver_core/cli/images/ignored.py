@@ -16,6 +16,7 @@ _NAMES = (
     "Dockerfile",
     "Dockerfile.dockerignore",
     ".env",
+    ".env.*",
     ".git",
     ".gitignore",
     ".hg",
