@@ -60,13 +60,18 @@ def _link_interpreter(folder: Path, outside: Mapping[str, str]) -> None:
             f"{wanted} on this machine: install that, or pack an environment of conda with "
             "conda-pack, which brings its own"
         )
+    _note_home(folder, python)
+    # Last: until they are there, no link in the folder leads out of it.
     for name in outside:
         (folder / name).symlink_to(python)
+
+
+def _note_home(folder: Path, python: Path) -> None:
     settings = folder / "pyvenv.cfg"
     if settings.is_file():
-        text = settings.read_text("utf-8")
+        text = settings.read_text("utf-8", "surrogateescape")
         home = f"home = {python.parent}"
-        settings.write_text(_HOME.sub(lambda _: home, text), "utf-8")
+        settings.write_text(_HOME.sub(lambda _: home, text), "utf-8", "surrogateescape")
 
 
 def _version_of(folder: Path) -> str:
