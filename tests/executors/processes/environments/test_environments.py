@@ -260,6 +260,8 @@ async def test_a_load_that_is_given_up_while_it_unpacks_leaves_nothing_behind(
     [
         ("exit 3", "ended with code 3"),
         ("echo hello", "is no Python"),
+        ("echo 3", "is no Python"),
+        ("""echo '{"python": null}'""", "is no Python"),
         ("""echo '{"python": [3, 9]}'""", "has Python 3.9; mlserver-core needs 3.10"),
         (
             """echo '{"python": [3, 11], "lacking": true, "failure": "x"}'""",

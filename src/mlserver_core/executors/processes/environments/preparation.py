@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mlserver_core.executors.processes.environments.faults import UnusableEnvironment
+from mlserver_core.executors.processes.environments.packages import versions_of
 from mlserver_core.executors.processes.environments.programs import run_python
 
 #: The links of a virtual environment to its interpreter, and what they lead to.
 _LINK = re.compile(r"bin/python(\d(\.\d+)?t?)?")
 _INTERPRETER = re.compile(r"python(\d(\.\d+)?t?)?")
-_LIBRARY = re.compile(r"python(\d\.\d+)t?")
 _HOME = re.compile(r"^home\s*=.*$", re.MULTILINE)
 _ASK_VERSION = "import sys; print('%d.%d' % sys.version_info[:2])"
 #: Seconds in which a Python says its version.
@@ -49,7 +49,10 @@ def _link_interpreter(folder: Path, outside: Mapping[str, str]) -> None:
             raise UnusableEnvironment(
                 f"it is refused: {name!r} in it is a link to {target!r}, out of the environment"
             )
-    wanted = _version_of(folder)
+    versions = versions_of(folder)
+    if not versions:
+        raise UnusableEnvironment("it has no lib/python3.X folder: it is no environment of Python")
+    wanted = versions[0]
     recorded = next(iter(outside.values()))
     for python in _candidates(recorded, wanted):
         if _says(python) == wanted:
@@ -72,15 +75,6 @@ def _note_home(folder: Path, python: Path) -> None:
         text = settings.read_text("utf-8", "surrogateescape")
         home = f"home = {python.parent}"
         settings.write_text(_HOME.sub(lambda _: home, text), "utf-8", "surrogateescape")
-
-
-def _version_of(folder: Path) -> str:
-    """The version that the packages were installed for, such as ``3.11``."""
-    for each in sorted(folder.glob("lib/python*")):
-        match = _LIBRARY.fullmatch(each.name)
-        if match:
-            return match[1]
-    raise UnusableEnvironment("it has no lib/python3.X folder: it is no environment of Python")
 
 
 def _candidates(recorded: str, wanted: str) -> Iterator[Path]:
