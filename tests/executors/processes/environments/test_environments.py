@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 
 import attrs
@@ -233,6 +234,20 @@ async def test_an_empty_name_is_none(begin, facts, a_model, tmp_path, monkeypatc
     assert (await facts(engine)).toydep == "1.0"
 
 
+async def give_up(finding, fact):
+    """Gives it up when something is there, and waits for its thread."""
+
+    def wait():
+        while not fact():
+            assert not finding.done()
+
+    await asyncio.to_thread(wait)
+    finding.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await finding
+    await asyncio.get_running_loop().shutdown_default_executor()
+
+
 async def test_a_load_that_is_given_up_while_it_unpacks_leaves_nothing_behind(
     a_model, thin, tmp_path
 ):
@@ -243,16 +258,25 @@ async def test_a_load_that_is_given_up_while_it_unpacks_leaves_nothing_behind(
         environments.find(a_model(environment_tarball="../environment.tar.gz"))
     )
 
-    def wait_for(fact):
-        while not fact():
-            assert not finding.done()
-
-    await asyncio.to_thread(wait_for, lambda: list(folder.glob("*/env/file1")))
-    finding.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await finding
-    await asyncio.get_running_loop().shutdown_default_executor()
+    await give_up(finding, lambda: list(folder.glob("*/env/file1")))
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["environment_path", "environment_tarball"])
+async def test_a_load_that_is_given_up_ends_the_python_that_it_asks(a_model, tar, tmp_path, kind):
+    pid = tmp_path / "pid"
+    hangs = f"#!/bin/sh\necho $$ > {pid}.new\nmv {pid}.new {pid}\nexec sleep 1000\n"
+    python = tmp_path / "folder" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(hangs)
+    python.chmod(0o755)
+    archive = tar(("bin/python", hangs.encode()))
+    given = archive if kind == "environment_tarball" else tmp_path / "folder"
+    environments = Environments(Settings(environments_dir=str(tmp_path / "environments")))
+    finding = asyncio.ensure_future(environments.find(a_model(**{kind: str(given)})))
+    await give_up(finding, pid.exists)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,7 @@ def test_the_interpreter_of_an_archive_is_preferred_where_it_is_the_right_one(tm
     (tmp_path / "pyvenv.cfg").write_bytes(CONFIGURATION)
     mine = tmp_path / f"python{HERE}"
     mine.symlink_to(sys.executable)
-    prepare(tmp_path, {f"bin/python{HERE}": str(mine)}, 0)
+    prepare(tmp_path, {f"bin/python{HERE}": str(mine)}, 0, threading.Event())
     assert (tmp_path / "bin" / f"python{HERE}").readlink() == mine
     assert f"home = {tmp_path}\n" in (tmp_path / "pyvenv.cfg").read_text()
 

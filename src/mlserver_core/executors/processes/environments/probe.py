@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,13 +39,19 @@ print(json.dumps(found))
 """
 
 
-def probe(folder: Path) -> None:
+def probe(folder: Path, abandoned: threading.Event) -> None:
     """Looks at the environment in a folder, with its own Python.
+
+    Args:
+        folder: of the environment.
+        abandoned: is set when nobody waits for this any more.
 
     Raises:
         UnusableEnvironment: no worker of this server can run there; says what to do.
+        Abandoned: somebody has set ``abandoned``.
     """
-    said = run_python(folder, ["-I", "-c", _QUESTION], seconds=_PATIENCE)
+    question = ["-I", "-c", _QUESTION]
+    said = run_python(folder, question, seconds=_PATIENCE, abandoned=abandoned)
     try:
         found = json.loads(said.strip().rpartition("\n")[2])
         python = tuple(map(int, found["python"]))

@@ -86,7 +86,7 @@ class Store:
             self._unpack(source, place, abandoned)
         elif known is None:
             try:
-                _look_at(environment, source)
+                _look_at(environment, source, abandoned)
             except UnusableEnvironment as error:
                 text = f"{error}; if it has worked before, remove {place} to unpack it anew"
                 raise UnusableEnvironment(text) from None
@@ -117,10 +117,10 @@ class Store:
         for _ in unpacking.steps():
             _go_on(abandoned)
         try:
-            prepare(folder, unpacking.outside, lock)
+            prepare(folder, unpacking.outside, lock, abandoned)
         except UnusableEnvironment as error:
             raise UnusableEnvironment(f"{name}: {error}") from None
-        _look_at(folder, source)
+        _look_at(folder, source, abandoned)
         _go_on(abandoned)
         if _facts_of(source.file) != source.facts:
             raise UnusableEnvironment(
@@ -203,11 +203,11 @@ def _remove(place: Path) -> None:
         place.rmdir()
 
 
-def _look_at(environment: Path, source: _Source) -> None:
+def _look_at(environment: Path, source: _Source, abandoned: threading.Event) -> None:
     """Raises UnusableEnvironment where no worker can run in what an archive has become."""
     _check_owner(environment.parent)
     try:
-        probe(environment)
+        probe(environment, abandoned)
     except UnusableEnvironment as error:
         raise UnusableEnvironment(f"{source.path}: {error}") from None
 
