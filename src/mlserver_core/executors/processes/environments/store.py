@@ -127,18 +127,20 @@ class Store:
                 f"{name} changed while it was read: put the new one in its place with a rename, "
                 "and load the model again"
             )
+        folder.parent.chmod(0o755)  # other users may run what root has unpacked for them
         folder.with_name(_COMPLETE).touch()
 
     def _clear_leftovers(self, place: Path) -> None:
         """Removes what processes have left that were killed while they unpacked."""
         for each in self.folder.iterdir():
-            is_left = _DIGEST.fullmatch(each.name) and not (each / _COMPLETE).exists()
-            if is_left and each != place:
-                self._clear(each)
+            if _DIGEST.fullmatch(each.name) and each != place:
+                with suppress(OSError):  # another user is at it
+                    if not (each / _COMPLETE).exists():
+                        self._clear(each)
 
     def _clear(self, place: Path) -> None:
         """Removes what is left of an environment, unless somebody is at it, or was until now."""
-        with suppress(OSError), _opened_lock(place / _LOCK) as lock:
+        with _opened_lock(place / _LOCK) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_current(lock, place) and not (place / _COMPLETE).exists():
                 _remove(place)
