@@ -311,6 +311,42 @@ def test_whoever_waits_for_another_process_can_leave(store, take, toy):
             waiting.result(30)
 
 
+def test_a_folder_that_goes_while_somebody_waits_for_its_lock_is_made_anew(store, take, toy):
+    archive = toy()
+    place = take(archive).parent
+    (place / "complete").unlink()
+
+    class Waiting(threading.Event):
+        def wait(self, timeout=None):
+            shutil.rmtree(place, ignore_errors=True)
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            return super().wait(timeout)
+
+    with (place / "lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        again = Store(store.folder, store.limits)
+        assert again.take(archive, Waiting())[1] == place / "env"
+    assert (place / "env" / "bin" / "python").exists()
+
+
+def test_what_a_program_still_writes_to_is_left_alone_when_its_server_was_killed(
+    store, toy, tmp_path, begin
+):
+    pid = tmp_path / "pid"
+    hangs = f"#!/bin/sh\necho $$ > {pid}.new\nmv {pid}.new {pid}\nexec sleep 1000\n"
+    process = begin(toy(("bin/python", hangs.encode()), ("bin/conda-unpack", b"")))
+    while not pid.exists():
+        assert process.poll() is None
+    process.kill()
+    process.wait()
+    try:
+        [place] = store.folder.iterdir()
+        with (place / "lock").open() as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        os.kill(int(pid.read_text()), signal.SIGKILL)
+
+
 def test_the_limits_are_those_of_the_settings(tmp_path, toy):
     store = Store(tmp_path / "small", Limits(bytes=10, entries=100))
     with pytest.raises(UnusableEnvironment, match="environment_max_bytes"):
