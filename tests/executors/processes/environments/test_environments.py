@@ -227,6 +227,20 @@ async def test_a_path_that_is_no_environment_is_named_with_its_setting(begin, a_
         await begin(a_model(environment_path=given))
 
 
+@pytest.mark.parametrize("name", ["environment_path", "environment_tarball"])
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ("~nobody-of-that-name/env", "no such home directory"),
+        ("n" * 300, "File name too long"),
+    ],
+)
+async def test_a_path_that_none_can_be_is_an_error_of_its_setting(a_model, name, given, text):
+    environments = Environments(Settings())
+    with pytest.raises(ModelLoadError, match=f"parameters.{name}: .*({text})"):
+        await environments.find(a_model(**{name: given}))
+
+
 async def test_an_empty_name_is_none(begin, facts, a_model, tmp_path, monkeypatch):
     (tmp_path / "toydep.py").write_text("VERSION = '1.0'")
     monkeypatch.syspath_prepend(tmp_path)

@@ -62,15 +62,15 @@ class Environments:
                 "leave one out",
             )
         name = "environment_path" if parameters.environment_path else "environment_tarball"
-        path = _resolve(model, getattr(parameters, name))
         try:
+            path = _resolve(model, getattr(parameters, name))
             if parameters.environment_path:
                 folder = await _in_thread(partial(_look_at, path))
                 return EnvironmentPython(folder=folder, identity=str(folder))
             async with self._one_by_one:
                 identity, folder = await _in_thread(partial(self._store.take, path))
             return EnvironmentPython(folder=folder, identity=identity)
-        except UnusableEnvironment as error:
+        except (UnusableEnvironment, OSError) as error:
             raise ModelLoadError(model.name, f"parameters.{name}: {error}") from None
 
 
@@ -86,7 +86,10 @@ async def _in_thread(work: Callable[[threading.Event], T]) -> T:
 
 def _resolve(model: ModelSettings, given: str) -> Path:
     """A path in a model's settings, which begins at the folder of the settings file."""
-    path = Path(os.path.expandvars(given)).expanduser()
+    try:
+        path = Path(os.path.expandvars(given)).expanduser()
+    except RuntimeError:
+        raise UnusableEnvironment(f"{given}: there is no such home directory") from None
     return ((model.folder or Path.cwd()) / path).absolute()
 
 
