@@ -55,6 +55,12 @@ def test_the_first_version_of_control_groups_is_known(machine):
     assert machine(own, **{**files, "cpu,cpuacct/c/cpu.cfs_quota_us": "-1\n"}) == 64
 
 
+def test_a_group_may_have_any_name(machine, tmp_path):
+    assert machine("0::/caf\u00e9\n", **{"caf\u00e9/cpu.max": "200000 100000\n"}) == 2
+    (tmp_path / "own").write_bytes(b"0::/\xff\n")
+    assert count_cores(tmp_path / "own", tmp_path / "none") == 64
+
+
 def test_what_cannot_be_read_is_no_limit(machine, tmp_path):
     assert machine("", **{"cpu.max": ""}) == 64
     assert machine("0::/a\n", **{"a/cpu.max": "much\n"}) == 64

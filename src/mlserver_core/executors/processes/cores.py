@@ -54,6 +54,6 @@ def _limit(folder: Path) -> Iterator[float]:
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text(encoding="ascii")
+        return os.fsdecode(file.read_bytes())  # names of groups may be any bytes
     except OSError:
         return ""

@@ -56,7 +56,7 @@ class ServerPython:
 
     shares_plugins: ClassVar[bool] = True
 
-    def command(self, settings: Settings, frames: int, heart: int) -> Sequence[str]:  # noqa: ARG002
+    def command(self, settings: Settings, frames: int, heart: int) -> Sequence[str]:  # noqa: ARG002  # another Python needs them
         """What starts a worker.
 
         Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 
 import attrs
@@ -226,11 +227,39 @@ async def test_a_path_that_is_no_environment_is_named_with_its_setting(begin, a_
         await begin(a_model(environment_path=given))
 
 
+@pytest.mark.parametrize("name", ["environment_path", "environment_tarball"])
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ("~nobody-of-that-name/env", "no such home directory"),
+        ("n" * 300, "File name too long"),
+    ],
+)
+async def test_a_path_that_none_can_be_is_an_error_of_its_setting(a_model, name, given, text):
+    environments = Environments(Settings())
+    with pytest.raises(ModelLoadError, match=f"parameters.{name}: .*({text})"):
+        await environments.find(a_model(**{name: given}))
+
+
 async def test_an_empty_name_is_none(begin, facts, a_model, tmp_path, monkeypatch):
     (tmp_path / "toydep.py").write_text("VERSION = '1.0'")
     monkeypatch.syspath_prepend(tmp_path)
     engine = await begin(a_model(environment_path="", environment_tarball=""))
     assert (await facts(engine)).toydep == "1.0"
+
+
+async def give_up(finding, fact):
+    """Gives it up when something is there, and waits for its thread."""
+
+    def wait():
+        while not fact():
+            assert not finding.done()
+
+    await asyncio.to_thread(wait)
+    finding.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await finding
+    await asyncio.get_running_loop().shutdown_default_executor()
 
 
 async def test_a_load_that_is_given_up_while_it_unpacks_leaves_nothing_behind(
@@ -243,16 +272,25 @@ async def test_a_load_that_is_given_up_while_it_unpacks_leaves_nothing_behind(
         environments.find(a_model(environment_tarball="../environment.tar.gz"))
     )
 
-    def wait_for(fact):
-        while not fact():
-            assert not finding.done()
-
-    await asyncio.to_thread(wait_for, lambda: list(folder.glob("*/env/file1")))
-    finding.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await finding
-    await asyncio.get_running_loop().shutdown_default_executor()
+    await give_up(finding, lambda: list(folder.glob("*/env/file1")))
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["environment_path", "environment_tarball"])
+async def test_a_load_that_is_given_up_ends_the_python_that_it_asks(a_model, tar, tmp_path, kind):
+    pid = tmp_path / "pid"
+    hangs = f"#!/bin/sh\necho $$ > {pid}.new\nmv {pid}.new {pid}\nexec sleep 1000\n"
+    python = tmp_path / "folder" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(hangs)
+    python.chmod(0o755)
+    archive = tar(("bin/python", hangs.encode()))
+    given = archive if kind == "environment_tarball" else tmp_path / "folder"
+    environments = Environments(Settings(environments_dir=str(tmp_path / "environments")))
+    finding = asyncio.ensure_future(environments.find(a_model(**{kind: str(given)})))
+    await give_up(finding, pid.exists)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
 
 
 @pytest.mark.parametrize(
@@ -260,6 +298,8 @@ async def test_a_load_that_is_given_up_while_it_unpacks_leaves_nothing_behind(
     [
         ("exit 3", "ended with code 3"),
         ("echo hello", "is no Python"),
+        ("echo 3", "is no Python"),
+        ("""echo '{"python": null}'""", "is no Python"),
         ("""echo '{"python": [3, 9]}'""", "has Python 3.9; mlserver-core needs 3.10"),
         (
             """echo '{"python": [3, 11], "lacking": true, "failure": "x"}'""",

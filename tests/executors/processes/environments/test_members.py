@@ -74,6 +74,8 @@ REFUSED = {
     "a folder in the place of a file": [("a", b"x"), ("a/b", b"x")],
     "two links of one name": [("a", link("b")), ("a", link("c"))],
     "a link to nothing": [("a", link(""))],
+    "a name of more folders than can be cleared": [("a/" * 1500, b"x")],
+    "a link in more folders than can be cleared": [("a/" * 1500 + "b", link("c"))],
     "a hard link out": [("a", hard("../escaped"))],
     "an absolute hard link": [("a", hard("/etc/passwd"))],
     "a hard link to no file": [("a", hard("b"))],
@@ -141,6 +143,8 @@ def test_special_permissions_are_dropped_and_execution_and_time_are_kept(tar, un
             ("tool", {"mode": 0o6777, "mtime": 1_500_000_000, "uid": 4711}),
             ("text", {"mode": 0o666, "mtime": 1_500_000_000}),
             ("odd", {"mode": 0, "mtime": 2**60}),
+            ("never", {"pax_headers": {"mtime": "nan"}}),
+            ("at the end of time", {"pax_headers": {"mtime": "inf"}}),
             ("folder", {"mode": 0o1777, "type": tarfile.DIRTYPE}),
         )
     )
@@ -162,6 +166,17 @@ def test_special_permissions_are_dropped_and_execution_and_time_are_kept(tar, un
 def test_bytes_and_entries_are_bounded_and_the_settings_are_named(tar, unpack, limits, text):
     with pytest.raises(UnusableEnvironment, match=text):
         unpack(tar(("a", b"12345"), ("b", b"67890")), **limits)
+
+
+def test_the_target_of_a_link_is_bounded_when_it_comes_and_not_when_links_are_made(tar, unpack):
+    with pytest.raises(UnusableEnvironment, match="'a' is a link to what no file can be called"):
+        unpack(tar(("a", link("b/" * 3000)), ("..", b"x")))
+
+
+@pytest.mark.parametrize("what", [b"", link("a")])
+def test_folders_count_that_are_only_parts_of_names(tar, unpack, what):
+    with pytest.raises(UnusableEnvironment, match="more than 10 files"):
+        unpack(tar(("a/b/c/d/e/f/g/h/i/j/k", what)), entries=10)
 
 
 def test_what_is_just_within_the_limits_is_unpacked(tar, unpack):

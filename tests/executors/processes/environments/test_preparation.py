@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import tarfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from mlserver_core.executors.processes.environments.preparation import prepare
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 #: What a program of an environment that was packed elsewhere says where its interpreter is.
-CONFIGURATION = "home = /opt/elsewhere/bin\ninclude-system-site-packages = false\nversion = 3\n"
+CONFIGURATION = b"home = /opt/elsewhere/bin\ninclude-system-site-packages = false\nversion = 3\n"
 
 
 def link(target):
@@ -26,12 +28,12 @@ def link(target):
 def venv(tar):
     """Writes an archive as venv-pack does, for a Python and where that was."""
 
-    def write(interpreter, version=HERE, *more):
+    def write(interpreter, version=HERE, *more, settings=CONFIGURATION):
         return tar(
             (f"lib/python{version}/site-packages", {"type": tarfile.DIRTYPE}),
             ("bin/python", link(f"python{version}")),
             (f"bin/python{version}", link(interpreter)),
-            ("pyvenv.cfg", CONFIGURATION.encode()),
+            ("pyvenv.cfg", settings),
             *more,
         )
 
@@ -55,12 +57,32 @@ def test_an_interpreter_that_is_elsewhere_here_is_linked_anew_and_its_home_noted
 def test_the_interpreter_of_an_archive_is_preferred_where_it_is_the_right_one(tmp_path):
     (tmp_path / "lib" / f"python{HERE}").mkdir(parents=True)
     (tmp_path / "bin").mkdir()
-    (tmp_path / "pyvenv.cfg").write_text(CONFIGURATION)
+    (tmp_path / "pyvenv.cfg").write_bytes(CONFIGURATION)
     mine = tmp_path / f"python{HERE}"
     mine.symlink_to(sys.executable)
-    prepare(tmp_path, {f"bin/python{HERE}": str(mine)}, 0)
+    prepare(tmp_path, {f"bin/python{HERE}": str(mine)}, 0, threading.Event())
     assert (tmp_path / "bin" / f"python{HERE}").readlink() == mine
     assert f"home = {tmp_path}\n" in (tmp_path / "pyvenv.cfg").read_text()
+
+
+def test_nothing_is_written_through_a_link_to_the_interpreter(take, venv, store, tmp_path):
+    python = tmp_path / "elsewhere" / f"python{HERE}"
+    python.parent.mkdir()
+    text = f"#!/bin/sh\n: '\nhome = /usr/bin\n'\nexec {sys.executable} \"$@\"\n"
+    python.write_text(text)
+    python.chmod(0o755)
+    archive = venv(python, HERE, settings=link("bin/python"))
+    with contextlib.suppress(UnusableEnvironment):  # whether that runs is not the point
+        take(archive)
+    assert python.read_text() == text
+
+
+def test_settings_of_a_virtual_environment_that_are_no_text_are_an_error_that_names_the_archive(
+    take, venv
+):
+    archive = venv(os.path.realpath(sys.executable), settings=b"home = /x\nprompt = \xff\n")
+    with pytest.raises(UnusableEnvironment, match=archive.name):
+        take(archive)
 
 
 @pytest.mark.parametrize("version", ["3.6", "3.99"])

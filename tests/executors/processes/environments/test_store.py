@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,7 +22,7 @@ from mlserver_core.executors.processes.environments.store import Store
 
 #: Takes an archive in a process of its own, and prints where its environment is.
 TAKE = """
-import sys, threading
+import os, sys, threading
 from pathlib import Path
 from mlserver_core.executors.processes.environments import members, store
 
@@ -33,6 +34,8 @@ if "slow" in sys.argv:
         if name == sys.argv[-1]:
             sys.stdin.read()
     members.Unpacking._write = slow
+if "as-another" in sys.argv:
+    os.setuid(4711)
 limits = members.Limits(bytes=2**30, entries=10_000)
 kept = store.Store(Path(sys.argv[1]), limits)
 print(kept.take(Path(sys.argv[2]), threading.Event())[1], flush=True)
@@ -44,7 +47,7 @@ def begin(store):
     """Begins to take an archive in another process."""
     processes = []
 
-    def start(archive, *arguments):
+    def start(archive, *arguments, store=store):
         command = [sys.executable, "-c", TAKE, str(store.folder), str(archive), *arguments]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         process = subprocess.Popen(command, text=True, **pipes)
@@ -226,6 +229,35 @@ def test_what_another_user_has_put_there_is_not_run(store, take, toy):
         again.take(archive, threading.Event())
 
 
+@pytest.fixture
+def reachable(store):
+    """A store in a folder that every user gets to, and may write to."""
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        folder = Path(place, "environments")
+        folder.mkdir()
+        folder.chmod(0o1777)
+        yield attrs.evolve(store, folder=folder)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_what_root_has_unpacked_every_user_can_run(reachable, toy, begin):
+    archive = shutil.move(toy(), reachable.folder.parent / "environment.tar.gz")
+    folder = reachable.take(archive, threading.Event())[1]
+    another = begin(archive, "as-another", store=reachable)
+    assert another.stdout.read() == f"{folder}\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_what_another_user_is_at_is_left_alone(reachable, toy, begin):
+    archive = shutil.move(toy(), reachable.folder.parent / "environment.tar.gz")
+    theirs = reachable.folder / ("0" * 64)
+    theirs.mkdir(mode=0o700)
+    another = begin(archive, "as-another", store=reachable)
+    assert another.stdout.read().startswith(str(reachable.folder))
+    assert theirs.exists()
+
+
 def test_an_unpacked_environment_is_used_from_a_folder_that_nothing_can_be_written_to(
     store, take, toy
 ):
@@ -277,6 +309,42 @@ def test_whoever_waits_for_another_process_can_leave(store, take, toy):
         left.set()
         with pytest.raises(Abandoned):
             waiting.result(30)
+
+
+def test_a_folder_that_goes_while_somebody_waits_for_its_lock_is_made_anew(store, take, toy):
+    archive = toy()
+    place = take(archive).parent
+    (place / "complete").unlink()
+
+    class Waiting(threading.Event):
+        def wait(self, timeout=None):
+            shutil.rmtree(place, ignore_errors=True)
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            return super().wait(timeout)
+
+    with (place / "lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        again = Store(store.folder, store.limits)
+        assert again.take(archive, Waiting())[1] == place / "env"
+    assert (place / "env" / "bin" / "python").exists()
+
+
+def test_what_a_program_still_writes_to_is_left_alone_when_its_server_was_killed(
+    store, toy, tmp_path, begin
+):
+    pid = tmp_path / "pid"
+    hangs = f"#!/bin/sh\necho $$ > {pid}.new\nmv {pid}.new {pid}\nexec sleep 1000\n"
+    process = begin(toy(("bin/python", hangs.encode()), ("bin/conda-unpack", b"")))
+    while not pid.exists():
+        assert process.poll() is None
+    process.kill()
+    process.wait()
+    try:
+        [place] = store.folder.iterdir()
+        with (place / "lock").open() as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        os.kill(int(pid.read_text()), signal.SIGKILL)
 
 
 def test_the_limits_are_those_of_the_settings(tmp_path, toy):

@@ -115,6 +115,21 @@ def test_a_header_that_unpacks_to_gigabytes_is_refused_before_they_are_there():
         tracemalloc.stop()
 
 
+def test_headers_for_all_members_are_not_kept_for_them():
+    member = archive(("a", b""))[:512]
+    headers = (
+        tarfile.TarInfo.create_pax_global_header({f"comment{each}": "x" * 2**19})
+        for each in range(64)
+    )
+    data = gzip.compress(b"".join(each + member for each in headers) + bytes(1024), 1)
+    tracemalloc.start()
+    try:
+        assert len(read(data)) == 64
+        assert tracemalloc.get_traced_memory()[1] < 8 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
 def test_a_size_below_zero_is_refused():
     info = tarfile.TarInfo("a")
     info.size = -1024

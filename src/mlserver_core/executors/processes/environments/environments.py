@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import attrs
 
@@ -17,6 +19,8 @@ from mlserver_core.executors.processes.environments.probe import probe
 from mlserver_core.executors.processes.environments.store import Store
 from mlserver_core.executors.processes.interpreter import EnvironmentPython, ServerPython
 from mlserver_core.settings import ModelSettings, Settings
+
+T = TypeVar("T")
 
 
 @attrs.define(eq=False)
@@ -58,40 +62,45 @@ class Environments:
                 "leave one out",
             )
         name = "environment_path" if parameters.environment_path else "environment_tarball"
-        path = _resolve(model, getattr(parameters, name))
         try:
+            path = _resolve(model, getattr(parameters, name))
             if parameters.environment_path:
-                folder = await asyncio.to_thread(_look_at, path)
+                folder = await _in_thread(partial(_look_at, path))
                 return EnvironmentPython(folder=folder, identity=str(folder))
-            identity, folder = await self._take(path)
+            async with self._one_by_one:
+                identity, folder = await _in_thread(partial(self._store.take, path))
             return EnvironmentPython(folder=folder, identity=identity)
-        except UnusableEnvironment as error:
+        except (UnusableEnvironment, OSError) as error:
             raise ModelLoadError(model.name, f"parameters.{name}: {error}") from None
 
-    async def _take(self, archive: Path) -> tuple[str, Path]:
-        abandoned = threading.Event()
-        async with self._one_by_one:
-            try:
-                return await asyncio.to_thread(partial(self._store.take, archive, abandoned))
-            except asyncio.CancelledError:
-                abandoned.set()
-                raise
+
+async def _in_thread(work: Callable[[threading.Event], T]) -> T:
+    """What a function returns, which learns by an event that nobody waits for that any more."""
+    abandoned = threading.Event()
+    try:
+        return await asyncio.to_thread(work, abandoned)
+    except asyncio.CancelledError:
+        abandoned.set()
+        raise
 
 
 def _resolve(model: ModelSettings, given: str) -> Path:
     """A path in a model's settings, which begins at the folder of the settings file."""
-    path = Path(os.path.expandvars(given)).expanduser()
+    try:
+        path = Path(os.path.expandvars(given)).expanduser()
+    except RuntimeError:
+        raise UnusableEnvironment(f"{given}: there is no such home directory") from None
     return ((model.folder or Path.cwd()) / path).absolute()
 
 
-def _look_at(path: Path) -> Path:
+def _look_at(path: Path, abandoned: threading.Event) -> Path:
     """The folder that a path leads to just now; raises UnusableEnvironment."""
     if not path.is_dir():
         what = "is no folder" if path.exists() else "is not there"
         raise UnusableEnvironment(f"{path} {what}; give the folder that has bin/python in it")
     folder = path.resolve()
     try:
-        probe(folder)
+        probe(folder, abandoned)
     except UnusableEnvironment as error:
         raise UnusableEnvironment(f"{path}: {error}") from None
     return folder

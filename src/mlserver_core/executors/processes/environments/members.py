@@ -16,6 +16,12 @@ from mlserver_core.executors.processes.environments.tarballs import Tarball
 
 #: The end of the times that a file system may have to know.
 _LATEST = 2**32 - 1
+#: Folders one in another; what clears them away later goes down by recursion.
+_DEEPEST = 200
+#: Characters of a name, and of what a link leads to, which are kept until the archive's end.
+_LONGEST = 4096
+#: Characters of a name in a message.
+_SHOWN = 400
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -65,18 +71,23 @@ class Unpacking:
             UnusableEnvironment: the archive is refused, or there is no room for it.
         """
         for entries, member in enumerate(self.tarball.members(), 1):
-            if entries > self.limits.entries:
-                raise UnusableEnvironment(
-                    f"{self.name} has more than {self.limits.entries} files, folders and links; "
-                    "where that is right, raise environment_max_entries"
-                )
             name = self._check_name(member)
             if not name and not member.isdir():
                 raise self._refusal(member.name, "has no name")
             if name:
                 with self._explaining(name):
                     yield from self._take(name, member)
+            self._check_entries(entries)
         self._make_links()
+
+    def _check_entries(self, members: int) -> None:
+        """Folders count too that no member has named but as a part of its own name."""
+        made = len(self._files) + len(self._folders) + len(self._links)
+        if max(members, made) > self.limits.entries:
+            raise UnusableEnvironment(
+                f"{self.name} has more than {self.limits.entries} files, folders and links; "
+                "where that is right, raise environment_max_entries"
+            )
 
     def _take(self, name: str, member: tarfile.TarInfo) -> Iterator[None]:
         if member.isdir():
@@ -101,6 +112,8 @@ class Unpacking:
             raise self._refusal(name, "leads out of the environment's folder")
         if "\0" in name:
             raise self._refusal(name, "has a name that no file can have")
+        if len(parts) > _DEEPEST or len(name) > _LONGEST:
+            raise self._refusal(name, "has a name that is too long, or in too many folders")
         return "/".join(parts)
 
     def _make_folder(self, name: str) -> None:
@@ -141,7 +154,7 @@ class Unpacking:
                 yield
             os.fchmod(target, 0o755 if member.mode & 0o100 else 0o644)
             # A compiled module counts only while its source has the time that it was made of.
-            time = min(max(int(member.mtime), 0), _LATEST)
+            time = int(min(max(0, member.mtime), _LATEST))  # in this order "nan" is 0
             os.utime(target, (time, time))
 
     def _make_hard_link(self, name: str, member: tarfile.TarInfo) -> None:
@@ -156,8 +169,8 @@ class Unpacking:
         known = self._links.get(name, target)
         if name in self._files or name in self._folders or known != target:
             raise self._refusal(name, "is a link and something else too")
-        if not target or "\0" in target:
-            raise self._refusal(name, "is a link to nothing")
+        if not target or "\0" in target or len(target) > _LONGEST:
+            raise self._refusal(name, "is a link to what no file can be called")
         self._make_folder(posixpath.dirname(name))
         self._links[name] = target
 
@@ -177,8 +190,9 @@ class Unpacking:
                 raise self._refusal(name, f"is a link out of the environment, to {target!r}")
 
     def _refusal(self, name: str, problem: str) -> UnusableEnvironment:
+        shown = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}..."
         return UnusableEnvironment(
-            f"{self.name} is refused: its member {name!r} {problem}; pack the environment with "
+            f"{self.name} is refused: its member {shown!r} {problem}; pack the environment with "
             "conda-pack or venv-pack"
         )
 

@@ -6,53 +6,67 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mlserver_core.executors.processes.environments.faults import UnusableEnvironment
-from mlserver_core.executors.processes.environments.programs import run_python
+from mlserver_core.executors.processes.environments.packages import versions_of
+from mlserver_core.executors.processes.environments.programs import run_program, run_python
 
 #: The links of a virtual environment to its interpreter, and what they lead to.
 _LINK = re.compile(r"bin/python(\d(\.\d+)?t?)?")
 _INTERPRETER = re.compile(r"python(\d(\.\d+)?t?)?")
-_LIBRARY = re.compile(r"python(\d\.\d+)t?")
 _HOME = re.compile(r"^home\s*=.*$", re.MULTILINE)
-_ASK_VERSION = "import sys; print('%d.%d' % sys.version_info[:2])"
+_QUESTION = "import sys; print('%d.%d' % sys.version_info[:2])"
 #: Seconds in which a Python says its version.
 _SOON = 30.0
 #: Seconds in which conda-unpack writes the environment's place into its files.
 _UNPACK = 900.0
 
 
-def prepare(folder: Path, outside: Mapping[str, str], descriptor: int) -> None:
+def prepare(
+    folder: Path, outside: Mapping[str, str], descriptor: int, abandoned: threading.Event
+) -> None:
     """Makes an unpacked environment one that runs where it is.
 
     Args:
         folder: of the environment.
         outside: links out of it, by their names, that were not made.
         descriptor: stays open in programs that are still at it when this process is gone.
+        abandoned: is set when nobody waits for this any more.
 
     Raises:
         UnusableEnvironment: it cannot be.
+        Abandoned: somebody has set ``abandoned``.
     """
     if outside:
-        _link_interpreter(folder, outside)
+        _link_interpreter(folder, outside, abandoned)
     unpack = folder / "bin" / "conda-unpack"
     if unpack.is_file():
-        run_python(folder, ["-E", "-s", str(unpack)], seconds=_UNPACK, descriptors=(descriptor,))
+        run_python(
+            folder,
+            ["-E", "-s", str(unpack)],
+            seconds=_UNPACK,
+            abandoned=abandoned,
+            descriptors=(descriptor,),
+        )
 
 
-def _link_interpreter(folder: Path, outside: Mapping[str, str]) -> None:
+def _link_interpreter(folder: Path, outside: Mapping[str, str], abandoned: threading.Event) -> None:
     """Links a virtual environment to the Python of this machine that is like its own."""
     for name, target in outside.items():
         if not (_LINK.fullmatch(name) and _INTERPRETER.fullmatch(Path(target).name)):
             raise UnusableEnvironment(
                 f"it is refused: {name!r} in it is a link to {target!r}, out of the environment"
             )
-    wanted = _version_of(folder)
+    versions = versions_of(folder)
+    if not versions:
+        raise UnusableEnvironment("it has no lib/python3.X folder: it is no environment of Python")
+    wanted = versions[0]
     recorded = next(iter(outside.values()))
     for python in _candidates(recorded, wanted):
-        if _says(python) == wanted:
+        if _ask_version(python, abandoned) == wanted:
             break
     else:
         raise UnusableEnvironment(
@@ -60,22 +74,18 @@ def _link_interpreter(folder: Path, outside: Mapping[str, str]) -> None:
             f"{wanted} on this machine: install that, or pack an environment of conda with "
             "conda-pack, which brings its own"
         )
+    _note_home(folder, python)
+    # Last: until they are there, no link in the folder leads out of it.
     for name in outside:
         (folder / name).symlink_to(python)
+
+
+def _note_home(folder: Path, python: Path) -> None:
     settings = folder / "pyvenv.cfg"
     if settings.is_file():
-        text = settings.read_text("utf-8")
+        text = settings.read_text("utf-8", "surrogateescape")
         home = f"home = {python.parent}"
-        settings.write_text(_HOME.sub(lambda _: home, text), "utf-8")
-
-
-def _version_of(folder: Path) -> str:
-    """The version that the packages were installed for, such as ``3.11``."""
-    for each in sorted(folder.glob("lib/python*")):
-        match = _LIBRARY.fullmatch(each.name)
-        if match:
-            return match[1]
-    raise UnusableEnvironment("it has no lib/python3.X folder: it is no environment of Python")
+        settings.write_text(_HOME.sub(lambda _: home, text), "utf-8", "surrogateescape")
 
 
 def _candidates(recorded: str, wanted: str) -> Iterator[Path]:
@@ -87,16 +97,11 @@ def _candidates(recorded: str, wanted: str) -> Iterator[Path]:
         yield Path(found)
 
 
-def _says(python: Path) -> str:
+def _ask_version(python: Path, abandoned: threading.Event) -> str:
     """The version of a Python; empty where there is none."""
     try:
-        done = subprocess.run(  # noqa: S603  # its name is that of a Python
-            [str(python), "-I", "-c", _ASK_VERSION],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_SOON,
-            check=False,
-        )
+        command = [str(python), "-I", "-c", _QUESTION]
+        done = run_program(command, seconds=_SOON, abandoned=abandoned)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.decode("utf-8", "replace").strip()

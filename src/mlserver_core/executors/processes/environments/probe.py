@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mlserver_core.executors.processes.environments.faults import UnusableEnvironment
+from mlserver_core.executors.processes.environments.packages import find_misfit
 from mlserver_core.executors.processes.environments.programs import run_python
 from mlserver_core.executors.processes.greeting import mismatch, version
 
@@ -37,26 +39,36 @@ print(json.dumps(found))
 """
 
 
-def probe(folder: Path) -> None:
+def probe(folder: Path, abandoned: threading.Event) -> None:
     """Looks at the environment in a folder, with its own Python.
+
+    Args:
+        folder: of the environment.
+        abandoned: is set when nobody waits for this any more.
 
     Raises:
         UnusableEnvironment: no worker of this server can run there; says what to do.
+        Abandoned: somebody has set ``abandoned``.
     """
-    said = run_python(folder, ["-I", "-c", _QUESTION], seconds=_PATIENCE)
+    question = ["-I", "-c", _QUESTION]
+    said = run_python(folder, question, seconds=_PATIENCE, abandoned=abandoned)
     try:
         found = json.loads(said.strip().rpartition("\n")[2])
-    except ValueError:
+        python = tuple(map(int, found["python"]))
+    except (ValueError, TypeError, LookupError):
         raise UnusableEnvironment("its bin/python is no Python") from None
-    problem = _find_problem(found)
+    problem = _find_problem(folder, python, found)
     if problem:
         raise UnusableEnvironment(problem)
 
 
-def _find_problem(found: Mapping[str, Any]) -> str:
-    if tuple(found["python"]) < _OLDEST:
-        python, oldest = (".".join(map(str, each)) for each in (found["python"], _OLDEST))
-        return f"it has Python {python}; mlserver-core needs {oldest} or later"
+def _find_problem(folder: Path, python: tuple[int, ...], found: Mapping[str, Any]) -> str:
+    has, oldest = (".".join(map(str, each)) for each in (python, _OLDEST))
+    misfit = find_misfit(folder, has) if "failure" in found else ""
+    if misfit:
+        return misfit
+    if python < _OLDEST:
+        return f"it has Python {has}; mlserver-core needs {oldest} or later"
     if found.get("lacking"):
         return (
             "mlserver-core is not installed in it: run `pip install "

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import signal
 import subprocess
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mlserver_core.executors.processes.environments.binaries import platform_of, this_platform
-from mlserver_core.executors.processes.environments.faults import UnusableEnvironment
+from mlserver_core.executors.processes.environments.faults import Abandoned, UnusableEnvironment
 from mlserver_core.executors.processes.interpreter import EnvironmentPython
 
 #: Characters of what a program has said, in a message.
@@ -18,6 +22,8 @@ _LONGEST = 400
 #: Seconds until a program is tried again that has just been written: while another thread starts a
 #: process, that has for a moment what is open here, and who is written to cannot be run.
 _PAUSES = (0.01, 0.1, 1.0)
+#: Seconds between two looks whether somebody still waits for a program.
+_LOOK = 0.1
 #: What is behind an error of the system, where the program is there.
 _REASONS = {
     errno.EACCES: "; it has to be executable, and so has what it lies on: not mounted noexec",
@@ -30,6 +36,7 @@ def run_python(
     arguments: Sequence[str],
     *,
     seconds: float,
+    abandoned: threading.Event,
     descriptors: Sequence[int] = (),
 ) -> str:
     """What the Python of an environment prints.
@@ -38,14 +45,22 @@ def run_python(
         folder: of the environment.
         arguments: for Python.
         seconds: that it may take.
+        abandoned: is set when nobody waits for this any more.
         descriptors: that it is to keep open.
 
     Raises:
         UnusableEnvironment: it does not run here, or fails.
+        Abandoned: somebody has set ``abandoned``.
     """
     python = folder / "bin" / "python"
+    options = {
+        "cwd": folder,
+        "env": EnvironmentPython(folder=folder, identity="").environ(os.environ),
+        "pass_fds": tuple(descriptors),
+    }
     try:
-        done = _run([str(python), *arguments], folder, seconds, descriptors)
+        command = [str(python), *arguments]
+        done = run_program(command, seconds=seconds, abandoned=abandoned, **options)
     except subprocess.TimeoutExpired:
         raise UnusableEnvironment(f"its Python gave no answer in {seconds:g} seconds") from None
     except OSError as error:
@@ -60,21 +75,50 @@ def run_python(
     return done.stdout.decode("utf-8", "replace")
 
 
-def _run(
-    command: Sequence[str], folder: Path, seconds: float, descriptors: Sequence[int]
+def run_program(
+    command: Sequence[str], *, seconds: float, abandoned: threading.Event, **options: Any
 ) -> subprocess.CompletedProcess[bytes]:
+    """Runs a program, which ends with this, and so does what it has started.
+
+    Args:
+        command: the program and its arguments.
+        seconds: that it may take.
+        abandoned: is set when nobody waits for this any more.
+        options: of ``subprocess.Popen``.
+
+    Raises:
+        OSError: it cannot be started.
+        subprocess.TimeoutExpired: it took longer.
+        Abandoned: somebody has set ``abandoned``.
+    """
+    end = time.monotonic() + seconds
+    with _start(command, options) as process:
+        try:
+            while True:
+                try:
+                    said = process.communicate(timeout=min(_LOOK, seconds))
+                except subprocess.TimeoutExpired:
+                    if abandoned.is_set():
+                        raise Abandoned from None
+                    if time.monotonic() > end:
+                        raise
+                else:
+                    return subprocess.CompletedProcess(command, process.returncode, *said)
+        finally:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def _start(command: Sequence[str], options: Mapping[str, Any]) -> subprocess.Popen[bytes]:
     for pause in (*_PAUSES, None):
         try:
-            return subprocess.run(  # noqa: S603  # the operator has named the environment
+            return subprocess.Popen(  # noqa: S603  # the operator has named the environment
                 command,
-                cwd=folder,
-                env=EnvironmentPython(folder=folder, identity="").environ(os.environ),
                 stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=seconds,
-                check=False,
-                pass_fds=tuple(descriptors),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 start_new_session=True,
+                **options,
             )
         except OSError as error:
             if error.errno != errno.ETXTBSY or pause is None:

@@ -86,7 +86,7 @@ class Store:
             self._unpack(source, place, abandoned)
         elif known is None:
             try:
-                _look_at(environment, source)
+                _look_at(environment, source, abandoned)
             except UnusableEnvironment as error:
                 text = f"{error}; if it has worked before, remove {place} to unpack it anew"
                 raise UnusableEnvironment(text) from None
@@ -117,28 +117,30 @@ class Store:
         for _ in unpacking.steps():
             _go_on(abandoned)
         try:
-            prepare(folder, unpacking.outside, lock)
+            prepare(folder, unpacking.outside, lock, abandoned)
         except UnusableEnvironment as error:
             raise UnusableEnvironment(f"{name}: {error}") from None
-        _look_at(folder, source)
+        _look_at(folder, source, abandoned)
         _go_on(abandoned)
         if _facts_of(source.file) != source.facts:
             raise UnusableEnvironment(
                 f"{name} changed while it was read: put the new one in its place with a rename, "
                 "and load the model again"
             )
+        folder.parent.chmod(0o755)  # other users may run what root has unpacked for them
         folder.with_name(_COMPLETE).touch()
 
     def _clear_leftovers(self, place: Path) -> None:
         """Removes what processes have left that were killed while they unpacked."""
         for each in self.folder.iterdir():
-            is_left = _DIGEST.fullmatch(each.name) and not (each / _COMPLETE).exists()
-            if is_left and each != place:
-                self._clear(each)
+            if _DIGEST.fullmatch(each.name) and each != place:
+                with suppress(OSError):  # another user is at it
+                    if not (each / _COMPLETE).exists():
+                        self._clear(each)
 
     def _clear(self, place: Path) -> None:
         """Removes what is left of an environment, unless somebody is at it, or was until now."""
-        with suppress(OSError), _opened_lock(place / _LOCK) as lock:
+        with _opened_lock(place / _LOCK) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_current(lock, place) and not (place / _COMPLETE).exists():
                 _remove(place)
@@ -203,11 +205,11 @@ def _remove(place: Path) -> None:
         place.rmdir()
 
 
-def _look_at(environment: Path, source: _Source) -> None:
+def _look_at(environment: Path, source: _Source, abandoned: threading.Event) -> None:
     """Raises UnusableEnvironment where no worker can run in what an archive has become."""
     _check_owner(environment.parent)
     try:
-        probe(environment)
+        probe(environment, abandoned)
     except UnusableEnvironment as error:
         raise UnusableEnvironment(f"{source.path}: {error}") from None
 

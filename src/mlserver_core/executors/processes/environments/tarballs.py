@@ -75,6 +75,9 @@ class Tarball:
             with tarfile.TarFile(fileobj=self._stream, **options) as tar:  # type: ignore[arg-type]
                 while (member := tar.next()) is not None:
                     vars(tar)["members"].clear()  # there may be a million
+                    vars(tar)[
+                        "pax_headers"
+                    ].clear()  # those for all members, which may be gigabytes
                     if member.size < 0:
                         raise tarfile.ReadError(f"{member.name!r} has a size below 0")
                     yield member
