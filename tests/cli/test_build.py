@@ -23,7 +23,8 @@ DEAD = "sys.exit('Cannot connect to the Docker daemon')"
 @pytest.fixture
 def folder(tmp_path):
     folder = tmp_path / "models"
-    folder.mkdir()
+    (folder / "m").mkdir(parents=True)
+    (folder / "m" / "model-settings.json").write_text("{}")
     return folder
 
 
@@ -77,7 +78,8 @@ def start(tools, tmp_path):
 
 
 def names(folder):
-    return sorted(file.name for file in folder.iterdir())
+    """What is in it besides the model of the fixture."""
+    return sorted(file.name for file in folder.iterdir() if file.name != "m")
 
 
 def only_text(tools, ending):
@@ -114,8 +116,9 @@ def test_docker_gets_an_archive_since_without_buildkit_it_takes_no_ignore_file(
     assert (result.exit_code, result.stdout) == (0, "Built mine:1 with docker\n")
     assert tools.words == ["docker", "build", "-f", "Dockerfile", "-t", "mine:1", "-"]
     with tarfile.open(tools.input) as archive:
-        model = ["folder/model", "folder/model/weights.so"]
-        assert archive.getnames() == ["Dockerfile", "folder", *model]
+        models = ["folder/m", "folder/m/model-settings.json"]
+        models += ["folder/model", "folder/model/weights.so"]
+        assert archive.getnames() == ["Dockerfile", "folder", *models]
         assert b"COPY folder/ /opt/mlserver/models/\n" in archive.extractfile("Dockerfile").read()
 
 
@@ -228,7 +231,7 @@ def test_docker_without_a_daemon_gives_way_to_podman_unless_it_was_asked_for(run
     assert run(folder, "-t", "x").stdout == "Built x with podman\n"
     asked = run(folder, "-t", "x", "--builder", "docker")
     assert asked.exit_code == 1
-    assert "docker: has no daemon to talk to (Cannot connect to the Docker daemon)" in asked.stderr
+    assert "docker cannot be used here (has no daemon to talk to (Cannot" in asked.stderr
     assert len(tools.calls) == 1
 
 
@@ -294,7 +297,9 @@ def test_how_a_builder_failed_is_told(run, tools, folder, name, code, how):
     tools.add(name, build=f"keep_input()\n{code}")
     result = run(folder, "-t", "x")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == f"Error: {name} build failed with {how}\n"
+    assert result.stderr.startswith(f"Error: {name} build failed with {how}. It builds on ")
+    named = run(folder, "-t", "x", "--base-image", "mine")
+    assert named.stderr == f"Error: {name} build failed with {how}\n"
 
 
 @pytest.mark.parametrize("size", [10, 1_000_000])
@@ -304,7 +309,7 @@ def test_docker_may_end_before_it_has_read_the_folder(run, tools, folder, write,
     tools.add("docker", build=f"sys.exit({code})")
     result = run(folder, "-t", "x")
     if code:
-        assert result.stderr == f"Error: docker build failed with exit code {code}\n"
+        assert result.stderr.startswith(f"Error: docker build failed with exit code {code}")
     else:
         assert result.stdout == "Built x with docker\n"
 
@@ -331,6 +336,16 @@ def test_of_a_folder_that_cannot_be_read_whole_no_image_is_built(
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr == f"Error: no image was built: {folder}/b: Permission denied\n"
     assert not done.exists()
+
+
+def test_a_dockerfile_of_the_folder_is_said_to_play_no_part(run, tools, folder, write):
+    write("models/Dockerfile", "FROM scratch")
+    tools.add("podman")
+    result = run(folder, "-t", "x")
+    assert result.exit_code == 0
+    assert result.stderr == (
+        f"Note: {folder}/Dockerfile plays no part: this builds with one of its own\n"
+    )
 
 
 def test_notes_are_shown_before_the_build(run, tools, folder, write):

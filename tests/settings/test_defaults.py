@@ -187,7 +187,7 @@ def test_defaults_need_not_say_what_the_environment_does(image):
     assert image.model(file, MLSERVER_MODEL_IMPLEMENTATION="m.A").max_batch_size == 9
     with pytest.raises(SettingsError) as caught:
         image.model(file)
-    assert "implementation: required, but missing" in caught.value.problems[0]
+    assert caught.value.problems == (f"{file}: implementation: required, but missing",)
 
 
 def test_the_folder_of_an_image_serves_its_root_model_and_those_below(image):

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import click
 
-from mlserver_core.cli.dockerfile import describe_image
+from mlserver_core.cli.dockerfile import DOCKERFILE as OWN_DOCKERFILE
+from mlserver_core.cli.dockerfile import default_base_image, describe_image
 from mlserver_core.cli.images.archive import DOCKERFILE, FOLDER, write_archive
 from mlserver_core.cli.images.builders import (
     BUILDERS,
@@ -81,7 +82,7 @@ def build(
     # Docker takes a .dockerignore from nowhere but the folder, which is not ours to write to.
     streamed = found == "docker" and not has_own_rules(folder, found)
     text, notes = describe_image(folder, base_image, FOLDER if streamed else ".")
-    for note in notes:
+    for note in (*notes, *_dockerfile_notes(folder)):
         click.echo(f"Note: {note}", err=True)
     # Variables are handed on by name: their values are nobody's business who lists processes.
     arguments = [*build_arguments, *_pip_settings(text, build_arguments)]
@@ -98,9 +99,22 @@ def build(
             f"no image was built: {error.filename or folder}: {error.strerror or error}"
         ) from None
     if code != 0:
-        how = f"exit code {code}" if code > 0 else f"signal {-code}"
-        raise click.ClickException(f"{found} build failed with {how}")
+        raise click.ClickException(_describe_failure(found, code, base_image))
     click.echo(f"Built {tag} with {found}")
+
+
+def _dockerfile_notes(folder: Path) -> list[str]:
+    file = folder / OWN_DOCKERFILE
+    return [f"{file} plays no part: this builds with one of its own"] if file.exists() else []
+
+
+def _describe_failure(builder: str, code: int, base_image: str | None) -> str:
+    text = f"{builder} build failed with " + (
+        f"exit code {code}" if code > 0 else f"signal {-code}"
+    )
+    if base_image:
+        return text
+    return f"{text}. It builds on {default_base_image()}, which mlserver-core's Dockerfile makes"
 
 
 def _run(

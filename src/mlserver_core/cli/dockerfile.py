@@ -11,6 +11,7 @@ import click
 from mlserver_core.cli.images.contents import UnusableFolder, read_contents
 from mlserver_core.cli.images.dockerfile import make_dockerfile
 from mlserver_core.cli.images.ignored import IGNORE_FILE, ignore_text
+from mlserver_core.cli.images.notes import find_notes
 from mlserver_core.settings import Settings
 
 DOCKERFILE = "Dockerfile"
@@ -79,7 +80,7 @@ def describe_image(
         )
     except UnusableFolder as error:
         raise click.ClickException(str(error)) from None
-    return text, contents.notes
+    return text, tuple(find_notes(folder))
 
 
 def _holds(file: Path, text: str) -> bool:

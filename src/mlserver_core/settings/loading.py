@@ -146,7 +146,7 @@ def _load_file(
     else:
         upper = [*_model_defaults(path, environ), *variables, file]
     lower = _model_variables(_dotenvs(environ, dotenv))
-    loaded = merge(ModelSettings, lower + upper, strict=strict)
+    loaded = merge(ModelSettings, lower + upper, strict=strict, place=file)
     model = loaded.value
     model.source = path.absolute()  # not resolved: the model is where its link stands
     try:

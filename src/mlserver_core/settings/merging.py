@@ -32,13 +32,16 @@ class Loaded(typing.Generic[T]):
     warnings: tuple[str, ...]
 
 
-def merge(cls: type[T], sources: Sequence[Source], *, strict: bool) -> Loaded[T]:
+def merge(
+    cls: type[T], sources: Sequence[Source], *, strict: bool, place: Source | None = None
+) -> Loaded[T]:
     """The settings that sources make together; of two values the later source's wins.
 
     Args:
         cls: the settings.
         sources: the weakest first.
         strict: an unknown key is an error instead of a warning.
+        place: where what is missing belongs; None for the last source.
 
     Raises:
         SettingsError: lists every problem, of values that were overridden too.
@@ -63,7 +66,7 @@ def merge(cls: type[T], sources: Sequence[Source], *, strict: bool) -> Loaded[T]
         (problems if strict else unknown).extend(find_unknown(cls, source))
     given = {name for source in sources for name in source.values}
     problems += [
-        sources[-1].where(name) + ": required, but missing"
+        (place or sources[-1]).where(name) + ": required, but missing"
         for name, field in fields.items()
         if field.default is attrs.NOTHING and name not in given
     ]

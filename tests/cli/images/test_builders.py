@@ -67,7 +67,7 @@ def test_a_daemon_that_does_not_answer_is_given_up(tools, monkeypatch):
 
 def test_a_file_that_is_no_program_is_passed_over(tools):
     tools.add_file("docker", "\0")
-    with pytest.raises(NoBuilder, match="docker: cannot be run: Exec format error"):
+    with pytest.raises(NoBuilder, match="cannot be run: Exec format error"):
         find_builder("docker")
     tools.add("podman")
     assert find_builder("auto") == "podman"

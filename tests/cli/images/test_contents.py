@@ -221,21 +221,3 @@ def test_model_settings_that_the_server_would_refuse_are_refused(write, tmp_path
     write("model-settings.json", text)
     with pytest.raises(UnusableFolder, match=f"model-settings.json: {problem}"):
         read_contents(tmp_path)
-
-
-def test_a_model_at_the_root_without_a_name_is_told_its_name_in_the_image(write, tmp_path):
-    write("model-settings.json", '{"implementation": "echo"}')
-    (note,) = read_contents(tmp_path).notes
-    assert "in the image it is called 'models'" in note
-    write("model-settings.json", '{"name": "mine", "implementation": "echo"}')
-    assert read_contents(tmp_path).notes == ()
-
-
-def test_a_dotenv_file_is_said_to_stay_out_unless_the_folder_has_rules_of_its_own(write, tmp_path):
-    write(".env", "MLSERVER_DEBUG=1")
-    (note,) = read_contents(tmp_path).notes
-    assert ".env is left out of the image" in note
-    rules = write(".dockerignore", "*.md")
-    assert read_contents(tmp_path).notes == ()
-    rules.rename(tmp_path / ".containerignore")
-    assert read_contents(tmp_path).notes == ()

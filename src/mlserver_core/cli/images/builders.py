@@ -46,6 +46,11 @@ def find_builder(name: str) -> str:
         if not problem:
             return each
     text = "; ".join(f"{each}: {problem}" for each, problem in found.items())
+    if name != "auto":
+        raise NoBuilder(
+            f"{name} cannot be used here ({found[name]}); without --builder, what can be is looked "
+            f"for among {', '.join(BUILDERS)}"
+        )
     raise NoBuilder(
         f"no tool that builds images can be used here ({text}). Install one of "
         f"{', '.join(BUILDERS)}, start Docker's daemon, or write a Dockerfile for another machine "

@@ -43,14 +43,12 @@ class Contents:
         local_conda: does that name other files of the folder, for pip?
         requirements: the name of its file with requirements of pip.
         local_requirements: do those name other files of the folder?
-        notes: what its author should know, a sentence each.
     """
 
     conda: str | None = None
     local_conda: bool = False
     requirements: str | None = None
     local_requirements: bool = False
-    notes: tuple[str, ...] = ()
 
 
 def read_contents(folder: Path) -> Contents:
@@ -64,6 +62,7 @@ def read_contents(folder: Path) -> Contents:
         raise UnusableFolder(
             f"{folder}: {' and '.join(conda)} both describe a conda environment; keep one of them"
         )
+    _check_model(folder)
     for name in (SERVER_FILE, *IGNORE_FILES):
         _is_there(folder, name)  # or refused: without it the image would be another one
     requirements = _REQUIREMENTS if _is_there(folder, _REQUIREMENTS) else None
@@ -72,7 +71,6 @@ def read_contents(folder: Path) -> Contents:
         local_conda=bool(conda) and _names_file(_pip_section(_read(folder / conda[0]))),
         requirements=requirements,
         local_requirements=bool(requirements) and _names_file(_read(folder / _REQUIREMENTS)),
-        notes=(*_model_notes(folder), *_dotenv_notes(folder)),
     )
 
 
@@ -119,24 +117,13 @@ def _line_names_file(line: str) -> bool:
     return "file:" in line or bool(_FILE.search(re.sub(r"\S*://\S*", "", line)))
 
 
-def _model_notes(folder: Path) -> list[str]:
-    if not _is_there(folder, MODEL_FILE):
-        return []
-    file = folder / MODEL_FILE
-    try:
-        named = read_json(file).get("name")
-    except SettingsError as error:
-        raise UnusableFolder(str(error)) from None
-    if named:
-        return []
-    return [f"{file} gives the model no name: in the image it is called 'models', as its folder"]
-
-
-def _dotenv_notes(folder: Path) -> list[str]:
-    if not (folder / ".env").is_file() or any((folder / name).is_file() for name in IGNORE_FILES):
-        return []
-    text = "is left out of the image, since such files hold secrets; settings for the image belong"
-    return [f"{folder / '.env'} {text} in settings.json"]
+def _check_model(folder: Path) -> None:
+    """Raises UnusableFolder for settings at the root that no server could read."""
+    if _is_there(folder, MODEL_FILE):
+        try:
+            read_json(folder / MODEL_FILE)
+        except SettingsError as error:
+            raise UnusableFolder(str(error)) from None
 
 
 def _read(file: Path) -> str:

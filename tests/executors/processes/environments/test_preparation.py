@@ -111,6 +111,13 @@ def test_no_other_link_out_is_made(take, venv, store, name, target):
     assert list(store.folder.iterdir()) == []
 
 
+def test_an_environment_in_a_folder_of_its_own_is_told_so(take, tar, store):
+    archive = tar(("bare/bin/python3", link("/usr/bin/python3")), ("bare/lib/python3.11/x", b""))
+    with pytest.raises(UnusableEnvironment, match="is in a folder of its own in it, 'bare'"):
+        take(archive)
+    assert list(store.folder.iterdir()) == []
+
+
 def test_an_archive_without_packages_is_no_environment(take, tar):
     with pytest.raises(UnusableEnvironment, match=r"no lib/python3\.X folder"):
         take(tar(("bin/python", link("/opt/elsewhere/python3"))))

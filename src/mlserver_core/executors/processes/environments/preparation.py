@@ -56,6 +56,12 @@ def prepare(
 def _link_interpreter(folder: Path, outside: Mapping[str, str], abandoned: threading.Event) -> None:
     """Links a virtual environment to the Python of this machine that is like its own."""
     for name, target in outside.items():
+        top, _, inside = name.partition("/")
+        if _LINK.fullmatch(inside):
+            raise UnusableEnvironment(
+                f"the environment is in a folder of its own in it, {top!r}; pack it with "
+                "conda-pack or venv-pack"
+            )
         if not (_LINK.fullmatch(name) and _INTERPRETER.fullmatch(Path(target).name)):
             raise UnusableEnvironment(
                 f"it is refused: {name!r} in it is a link to {target!r}, out of the environment"

@@ -72,7 +72,7 @@ def _find_problem(folder: Path, python: tuple[int, ...], found: Mapping[str, Any
     if found.get("lacking"):
         return (
             "mlserver-core is not installed in it: run `pip install "
-            f"mlserver-core=={version()}` in the environment, and pack it again"
+            f"mlserver-core=={version()}` in the environment, and pack it again if it was packed"
         )
     if "protocol" in found:
         problem = mismatch(found["protocol"], found.get("release"))
@@ -81,6 +81,6 @@ def _find_problem(folder: Path, python: tuple[int, ...], found: Mapping[str, Any
     if "failure" in found:
         return (
             f"the mlserver-core in it cannot be imported ({found['failure']}): run `pip install "
-            f"mlserver-core=={version()}` in the environment, and pack it again"
+            f"mlserver-core=={version()}` in the environment, and pack it again if it was packed"
         )
     return ""
