@@ -22,6 +22,18 @@ def test_runtime_is_for_the_formats_that_we_have(read, path):
 
 
 @pytest.mark.parametrize("path", RUNTIMES)
+def test_no_service_of_the_cluster_gets_a_runtime_that_it_does_not_name(read, path):
+    formats = read(path)["spec"]["supportedModelFormats"]
+    assert [(each["autoSelect"], each.get("priority")) for each in formats] == [(False, None)]
+
+
+@pytest.mark.parametrize("path", [*RUNTIMES, *SERVICES, "kserve/inferenceservice-custom.yaml"])
+def test_no_pod_says_the_time_to_stop_which_knative_refuses(read, path):
+    spec = read(path)["spec"]
+    assert "terminationGracePeriodSeconds" not in {**spec, **spec.get("predictor", {})}
+
+
+@pytest.mark.parametrize("path", RUNTIMES)
 def test_model_has_the_name_of_its_service_and_its_files_where_kserve_puts_them(environment, path):
     given = environment(path)
     assert given["MLSERVER_MODEL_NAME"] == "{{.Name}}"

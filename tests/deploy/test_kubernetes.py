@@ -20,6 +20,7 @@ OBJECTS = [
     "kubernetes/service.yaml",
     "kubernetes/poddisruptionbudget.yaml",
     "kubernetes/networkpolicy.yaml",
+    "kubernetes/networkpolicy-ingress-controller.yaml",
     "seldon-core-2/networkpolicy.yaml",
 ]
 PODS = [
@@ -77,10 +78,10 @@ def test_misspelt_field_would_be_found(read):
         validate(broken, RELEASES[0])
 
 
-def test_kustomization_has_every_manifest_and_the_image_of_the_deployment(read, server_container):
+def test_kustomization_has_every_manifest_that_all_need_and_the_image(read, server_container):
     kustomization = read("kubernetes/kustomization.yaml")
     files = {path.name for path in (DEPLOY / "kubernetes").iterdir()} - {"kustomization.yaml"}
-    assert set(kustomization["resources"]) == files
+    assert set(kustomization["resources"]) == files - {"networkpolicy-ingress-controller.yaml"}
     (image,) = kustomization["images"]
     name, tag = server_container("kubernetes/deployment.yaml")["image"].split(":")
     assert (image["name"], image["newTag"]) == (name, tag)
@@ -99,6 +100,18 @@ def test_selectors_and_port_names_lead_to_the_pods(read):
     assert budget["selector"]["matchLabels"].items() <= labels
     assert {each["targetPort"] for each in service["ports"]} <= ports
     assert {each["port"] for rule in policy["ingress"] for each in rule["ports"]} == ports
+
+
+def test_policy_for_a_controller_adds_its_pods_only_and_takes_nothing_away(read):
+    first = read("kubernetes/networkpolicy.yaml")
+    second = read("kubernetes/networkpolicy-ingress-controller.yaml")
+    assert second["metadata"]["name"] != first["metadata"]["name"]
+    assert second["spec"]["podSelector"] == first["spec"]["podSelector"]
+    assert second["spec"]["policyTypes"] == ["Ingress"]
+    (rule,) = second["spec"]["ingress"]
+    (peer,) = rule["from"]  # two items would be: or
+    assert set(peer) == {"namespaceSelector", "podSelector"}
+    assert rule["ports"] == first["spec"]["ingress"][0]["ports"]
 
 
 def test_scrape_annotations_name_the_metrics(read):

@@ -50,3 +50,17 @@ def test_every_page_is_in_the_index():
     assert set(re.findall(r"\]\(([\w-]+\.md)\)", index)) == {
         page.name for page in PAGES if page.name != "README.md"
     }
+
+
+def test_every_link_to_a_heading_of_these_pages_leads_to_one():
+    headings = {
+        page.name: {
+            re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-")
+            for title in re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+        }
+        for page in PAGES
+    }
+    for page in PAGES:
+        links = re.findall(r"\]\(([\w-]+\.md)?#([\w-]+)\)", page.read_text("utf-8"))
+        for target, anchor in links:
+            assert anchor in headings[target or page.name], f"{page.name}: {target}#{anchor}"
