@@ -65,6 +65,18 @@ def test_the_interpreter_of_an_archive_is_preferred_where_it_is_the_right_one(tm
     assert f"home = {tmp_path}\n" in (tmp_path / "pyvenv.cfg").read_text()
 
 
+def test_a_script_that_chooses_a_python_by_its_own_name_is_not_linked_to(tmp_path):
+    (tmp_path / "lib" / f"python{HERE}").mkdir(parents=True)
+    (tmp_path / "bin").mkdir()
+    chooser = tmp_path / f"python{HERE}"
+    chooser.write_text(
+        f'#!/bin/sh\n[ "${{0##*/}}" = python{HERE} ] && exec {sys.executable} "$@"\nexit 1\n'
+    )
+    chooser.chmod(0o755)
+    prepare(tmp_path, {"bin/python": str(chooser)}, 0, threading.Event())
+    assert str((tmp_path / "bin" / "python").readlink()) == sys.executable
+
+
 def test_nothing_is_written_through_a_link_to_the_interpreter(take, venv, store, tmp_path):
     python = tmp_path / "elsewhere" / f"python{HERE}"
     python.parent.mkdir()
@@ -85,7 +97,7 @@ def test_settings_of_a_virtual_environment_that_are_no_text_are_an_error_that_na
         take(archive)
 
 
-@pytest.mark.parametrize("version", ["3.6", "3.99"])
+@pytest.mark.parametrize("version", ["3.99", "9.9"])
 def test_without_an_interpreter_of_that_version_the_version_is_named(take, venv, store, version):
     # The one that is named is there, and is another: packages of one fit no other.
     with pytest.raises(UnusableEnvironment, match=f"no Python {version} on this machine"):

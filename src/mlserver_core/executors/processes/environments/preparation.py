@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -18,8 +19,9 @@ from mlserver_core.executors.processes.environments.programs import run_program,
 _LINK = re.compile(r"bin/python(\d(\.\d+)?t?)?")
 _INTERPRETER = re.compile(r"python(\d(\.\d+)?t?)?")
 _HOME = re.compile(r"^home\s*=.*$", re.MULTILINE)
-_QUESTION = "import sys; print('%d.%d' % sys.version_info[:2])"
-#: Seconds in which a Python says its version.
+#: What starts a Python may be a script that chooses one, by the name that it is called by.
+_QUESTION = "import sys; print('%d.%d' % sys.version_info[:2], sys.executable)"
+#: Seconds in which a Python says its version, and where it is.
 _SOON = 30.0
 #: Seconds in which conda-unpack writes the environment's place into its files.
 _UNPACK = 900.0
@@ -71,8 +73,9 @@ def _link_interpreter(folder: Path, outside: Mapping[str, str], abandoned: threa
         raise UnusableEnvironment("it has no lib/python3.X folder: it is no environment of Python")
     wanted = versions[0]
     recorded = next(iter(outside.values()))
-    for python in _candidates(recorded, wanted):
-        if _ask_version(python, abandoned) == wanted:
+    for candidate in _candidates(recorded, wanted):
+        version, python = _ask(candidate, abandoned)
+        if version == wanted:
             break
     else:
         raise UnusableEnvironment(
@@ -103,11 +106,12 @@ def _candidates(recorded: str, wanted: str) -> Iterator[Path]:
         yield Path(found)
 
 
-def _ask_version(python: Path, abandoned: threading.Event) -> str:
-    """The version of a Python; empty where there is none."""
+def _ask(python: Path, abandoned: threading.Event) -> tuple[str, Path]:
+    """The version of what a program starts, and its place; an empty version where it is none."""
     try:
         command = [str(python), "-I", "-c", _QUESTION]
         done = run_program(command, seconds=_SOON, abandoned=abandoned)
     except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.decode("utf-8", "replace").strip()
+        return "", python
+    version, _, place = os.fsdecode(done.stdout).rstrip("\n").partition(" ")
+    return version, Path(place)
