@@ -231,7 +231,7 @@ def test_settings_of_pip_hold_while_it_installs_and_leave_nothing_behind(content
         "my-base:1.0",
         "localhost/x_y:0.1.0-slim",
         "host:5000/team/x@sha256:0123",
-        "docker.io/Library/x.y",
+        "registry.example/Library/x.y",
     ],
 )
 def test_a_base_image_is_named_in_the_first_argument(image):
