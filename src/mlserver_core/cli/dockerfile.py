@@ -36,7 +36,7 @@ def dockerfile(
     folder: Path,
     base_image: str | None,
     force: bool,
-    include_dockerignore: bool,  # noqa: ARG001  # accepted
+    include_dockerignore: bool,  # noqa: ARG001  # does nothing
 ) -> None:
     """Write a Dockerfile for the models and custom runtimes in FOLDER.
 

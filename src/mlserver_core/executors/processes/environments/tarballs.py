@@ -72,12 +72,12 @@ class Tarball:
         self._stream.allowed = _HEADERS
         try:
             options = {"encoding": "utf-8", "errors": "surrogateescape"}
+            # It wants a whole file by its type, and uses no more than the stream has.
             with tarfile.TarFile(fileobj=self._stream, **options) as tar:  # type: ignore[arg-type]
                 while (member := tar.next()) is not None:
-                    vars(tar)["members"].clear()  # there may be a million
-                    vars(tar)[
-                        "pax_headers"
-                    ].clear()  # those for all members, which may be gigabytes
+                    kept = vars(tar)  # which the types do not know
+                    kept["members"].clear()  # there may be a million
+                    kept["pax_headers"].clear()  # those for all members, which may be gigabytes
                     if member.size < 0:
                         raise tarfile.ReadError(f"{member.name!r} has a size below 0")
                     yield member
